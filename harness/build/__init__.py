@@ -1,0 +1,1 @@
+"""From a tree to kernels, selftests and benchmark programs."""

@@ -1,0 +1,1 @@
+"""What every stage needs: errors, processes, paths, records, locks, terminal."""

@@ -1,0 +1,1 @@
+"""What a machine must offer: packages by capability, and the doctor."""

@@ -1,0 +1,1 @@
+"""Selftests: planned, run one by one, parsed, judged against the base."""

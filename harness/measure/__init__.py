@@ -1,0 +1,1 @@
+"""Benchmarks: plans, lanes, calibration, statistics."""

@@ -1,0 +1,1 @@
+"""The quilt of patches: read, applied, exported, checked, without loss."""

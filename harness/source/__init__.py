@@ -1,0 +1,1 @@
+"""The pinned kernel: found, fetched, verified, imported."""

@@ -1,0 +1,1 @@
+"""Tests of the harness: no QEMU, no compiler, no network."""
