@@ -64,11 +64,11 @@ class Finding:
 def load_capabilities(path: Path = TABLE) -> tuple[Capability, ...]:
     """Return the table's rows in order."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    rows: list[dict[str, Any]] = data["capability"]
-    return tuple(
-        Capability(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
-        for row in rows
-    )
+    rows: list[dict[str, Any]] = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        for row in data["capability"]
+    ]
+    return tuple(Capability(**row) for row in rows)
 
 
 def newest_clang(minimum: int) -> str:
