@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(
         Exit.OK,
         {"removed": [str(item.path) for item in going], "bytes": freed, "dry_run": args.dry_run},
-        f"{len(going)} folders, {freed / 1e9:.1f} GB{' would be freed' if args.dry_run else ' freed'}",
+        f"{len(going)} folders, {freed / 1e9:.1f} GB " + ("to free" if args.dry_run else "freed"),
     )
 
 
