@@ -54,13 +54,9 @@ def _value(hint: Any, data: Any, place: str) -> Any:
     """Return data as the type that hint names."""
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
-    if hint is Any:
-        return data
     if origin in {Union, types.UnionType}:
-        if data is None and type(None) in arguments:
-            return None
-        inner = [item for item in arguments if item is not type(None)]
-        return _value(inner[0], data, place)
+        inner = next(item for item in arguments if item is not type(None))
+        return None if data is None else _value(inner, data, place)
     if origin is tuple:
         if not isinstance(data, list | tuple):
             raise DecodeError(place, f"must be a list, not {_name(data)}")
@@ -68,12 +64,11 @@ def _value(hint: Any, data: Any, place: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(data, Mapping):
             raise DecodeError(place, f"must be an object, not {_name(data)}")
-        return {
-            str(key): _value(arguments[1], item, f"{place}.{key}") for key, item in data.items()
-        }
+        items = data.items()
+        return {str(key): _value(arguments[1], item, f"{place}.{key}") for key, item in items}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return decode(hint, data, place)
-    return _scalar(hint, data, place)
+    return data if hint is Any else _scalar(hint, data, place)
 
 
 def _scalar(hint: Any, data: Any, place: str) -> Any:

@@ -91,18 +91,13 @@ def _targets(results: Results) -> list[Item]:
 
 
 def _splats(results: Results) -> list[Item]:
-    return [
-        Item(
-            "kernel log",
-            one_line(f"{splat.arm} {splat.boot}: {splat.kind}"),
-            "excused" if splat.allowed else "fail",
-            "splat",
-            one_line(
-                f"{splat.title} {'(allowed: ' + splat.allowed + ')' if splat.allowed else ''}"
-            ),
-        )
-        for splat in results.splats
-    ]
+    found = []
+    for splat in results.splats:
+        name = one_line(f"{splat.arm} {splat.boot}: {splat.kind}")
+        text = f"{splat.title} (allowed: {splat.allowed})" if splat.allowed else splat.title
+        outcome = "excused" if splat.allowed else "fail"
+        found.append(Item("kernel log", name, outcome, "splat", one_line(text)))
+    return found
 
 
 def _skips(results: Results) -> list[Item]:

@@ -16,7 +16,7 @@ def junit_xml(results: Results) -> str:
     excuses are skipped with their type (xfail, flaky), as pytest does.
     """
     items = items_of(results)
-    root = ET.Element("testsuites", name=f"kseries {results.run.id}", **_counts(items))
+    root = ET.Element("testsuites", {"name": f"kseries {results.run.id}", **_counts(items)})
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
@@ -24,9 +24,11 @@ def junit_xml(results: Results) -> str:
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=clean(group),
-            timestamp=results.run.started,
-            **_counts(tuple(members)),
+            {
+                "name": clean(group),
+                "timestamp": results.run.started,
+                **_counts(tuple(members)),
+            },
         )
         properties = ET.SubElement(suite, "properties")
         for name, value in _properties(results.run):

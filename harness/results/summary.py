@@ -239,11 +239,11 @@ def suites_of(results: Results) -> tuple[Suite, ...]:
 
 def figures_of(results: Results) -> tuple[Figure, ...]:
     """Return the benchmarks grouped into figures, in plan order."""
-    found: dict[tuple[str, ...], list[Benchmark]] = {}
+    found: dict[tuple[str, str, str, str, str, str], list[Benchmark]] = {}
     for item in results.benchmarks:
         key = (item.feature, item.name, item.lane, item.metric, item.unit, item.better)
         found.setdefault(key, []).append(item)
-    return tuple(Figure(*key, rows=tuple(rows)) for key, rows in found.items())
+    return tuple(Figure(*key, tuple(rows)) for key, rows in found.items())
 
 
 def bad_splats(results: Results) -> tuple[SplatRecord, ...]:
