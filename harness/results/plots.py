@@ -16,7 +16,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from harness.results import svg
 from harness.results.lanes import figure_accel, lane_text
@@ -117,18 +117,20 @@ def _dots(figure: Figure, width: float) -> Any:
     left = min(1.25, 0.25 + max(len(line) for n in names for line in n.splitlines()) * 0.078)
     if not narrow:
         left = max(left, 1.1)
-    plot, axes, height = _axes(width, step * len(arms), left)
+    plot, axes = _axes(width, step * len(arms), left, foot=0.66 if narrow else 0.5)
     values = _span(figure)
     _scale(axes, values, width)
     for index, arm in enumerate(arms):
         y = len(arms) - 1 - index
         color = _color(figure, arm)
         axes.axhline(y, color=svg.GRID, linewidth=0.7, zorder=0)
-        for row in (row for row in figure.rows if row.arm == arm):
+        rows = [row for row in figure.rows if row.arm == arm]
+        for row in rows:
             samples = _flat(row)
             if len(samples) >= MANY:
                 _ridge(axes, samples, y, color)
             _dot(axes, row, y, color)
+        _values(axes, rows, y)
     axes.set_yticks([len(arms) - 1 - i for i in range(len(arms))], names)
     for text, arm in zip(axes.get_yticklabels(), arms, strict=True):
         own = _color(figure, arm) == svg.PATCHED
@@ -136,11 +138,10 @@ def _dots(figure: Figure, width: float) -> Any:
         text.set_fontweight("bold" if own else "normal")
     axes.set_ylim(-0.5, len(arms) - (0.15 if strips else 0.4))
     _limits(axes, figure, vertical=True)
-    axes.set_xlabel(_axis_title(figure), labelpad=4)
+    axes.set_xlabel(_axis_title(figure, narrow=narrow), labelpad=4)
     axes.grid(axis="x", color=svg.GRID, linewidth=0.7, zorder=0)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    del height
     return plot
 
 
@@ -158,6 +159,8 @@ def _ridge(axes: Any, samples: list[float], y: float, color: str) -> None:
         counts[index] += 1
     filled = [i for i, count in enumerate(counts) if count]
     first, last = filled[0], filled[-1] + 1
+    if last - first < 3:
+        return  # narrower than the dot: nothing to see
     xs, tops = [edges[first]], [y]
     for i in range(first, last):
         top = y + 0.62 * counts[i] / max(counts)
@@ -182,22 +185,35 @@ def _dot(axes: Any, row: Benchmark, y: float, color: str) -> None:
         markeredgewidth=1.1,
         zorder=4,
     )
-    axes.annotate(
-        number(row.value),
-        (row.value, y),
-        xytext=(0, -12.5),
-        textcoords="offset points",
-        ha="center",
-        fontsize=8,
-        color=svg.INK,
-        zorder=5,
-    )
+
+
+def _values(axes: Any, rows: Sequence[Benchmark], y: float) -> None:
+    """Print the values below a row's dots, pushed apart where dots are close."""
+    edge = -1e9
+    for row in sorted(rows, key=lambda row: row.value):
+        text = number(row.value)
+        half = 2.7 * len(text)
+        place = axes.transData.transform((row.value, y))[0]
+        middle = max(place, edge + half)
+        edge = middle + half + 4
+        axes.annotate(
+            text,
+            (row.value, y),
+            xytext=(middle - place, -13),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=svg.INK,
+            bbox={"facecolor": svg.SURFACE, "edgecolor": "none", "pad": 0.4},
+            zorder=5,
+        )
 
 
 def _sweep(figure: Figure, width: float) -> Any:
     """Draw an arm a line along x, with intervals, named at its end."""
     narrow = width < 5
-    plot, axes, _ = _axes(width, 2.5, 0.62, right=0.95 if narrow else 1.3)
+    plot, axes = _axes(width, 2.5, 0.62, right=0.95 if narrow else 1.3, head=0.5)
     xs = sorted({row.x for row in figure.rows if row.x is not None})
     if log_scale([row.value for row in figure.rows]):
         axes.set_yscale("log")
@@ -244,7 +260,9 @@ def _sweep(figure: Figure, width: float) -> Any:
     _limits(axes, figure, vertical=False)
     labels = [row.x_label for row in figure.rows if row.x_label]
     axes.set_xlabel(labels[0] if labels else "x", labelpad=4)
-    axes.set_title(_axis_title(figure), loc="left", fontsize=9, color=svg.MUTED, pad=8)
+    axes.set_title(
+        _axis_title(figure, narrow=narrow), loc="left", fontsize=9, color=svg.MUTED, pad=8
+    )
     axes.grid(axis="y", color=svg.GRID, linewidth=0.7)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
@@ -294,13 +312,22 @@ def _end_labels(plot: Any, axes: Any, ends: list[tuple[float, float, str, str]],
         )
 
 
-def _axes(width: float, inner: float, left: float, right: float = 0.3) -> tuple[Any, Any, float]:
-    """Return a figure of this width whose plotting area has this height, in inches."""
-    height = inner + 0.78
+def _axes(
+    width: float,
+    inner: float,
+    left: float,
+    *,
+    right: float = 0.3,
+    head: float = 0.28,
+    foot: float = 0.5,
+) -> tuple[Any, Any]:
+    """Return a figure of this width whose plotting area is inner high; all in inches."""
+    height = inner + head + foot
     plot = plt.figure(figsize=(width, height))
-    axes = plot.add_axes((left / width, 0.5 / height, 1 - (left + right) / width, inner / height))
+    area = (left / width, foot / height, 1 - (left + right) / width, inner / height)
+    axes = plot.add_axes(area)
     axes.set_facecolor("none")
-    return plot, axes, height
+    return plot, axes
 
 
 def _scale(axes: Any, values: list[float], width: float) -> None:
@@ -309,6 +336,8 @@ def _scale(axes: Any, values: list[float], width: float) -> None:
     if log_scale(values):
         axes.set_xscale("log")
         axes.set_xlim(low / 1.35, high * 1.35)
+        fine = high / low < 200
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if fine else (1,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         start = 0.0 if low >= 0 else low * 1.1
@@ -336,11 +365,12 @@ def _limits(axes: Any, figure: Figure, *, vertical: bool) -> None:
         )
 
 
-def _axis_title(figure: Figure) -> str:
+def _axis_title(figure: Figure, *, narrow: bool) -> str:
     unit = "" if figure.unit in figure.metric else f" ({figure.unit})"
     names = list(dict.fromkeys(row.statistic for row in figure.rows))
     shown = ", ".join(f"{_SHAPES.get(_MARKERS.get(n, 's'), '')} {n}".strip() for n in names)
-    return f"{figure.metric}{unit}, {figure.better} is better  ({shown})"
+    gap = "\n" if narrow else "   "
+    return f"{figure.metric}{unit}, {figure.better} is better{gap}{shown}"
 
 
 _SHAPES = {"o": "\u25cf", "D": "\u25c6", "^": "\u25b2", "s": "\u25a0"}

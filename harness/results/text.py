@@ -28,7 +28,8 @@ def number(value: float) -> str:
     size = math.floor(math.log10(abs(value)))
     if size < -4 or size >= 15:
         return f"{value:.3e}"
-    return f"{value:,.{max(0, 3 - size)}f}"
+    text = f"{value:,.{max(0, 3 - size)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def interval(value: float, low: float, high: float) -> str:

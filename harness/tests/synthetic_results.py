@@ -265,12 +265,10 @@ def benchmarks() -> tuple[Benchmark, ...]:
         made += rows
     for busy in (1, 2, 4, 8):
         ipis = _blank("munmap", "shootdown", "L2", "IPIs per munmap", "IPIs")
+        ipis = dataclasses.replace(ipis, x=float(busy), x_label="busy CPUs")
         time = _blank("munmap", "shootdown", "L3", "time per munmap", "us")
-        ideas = [
-            ("base", "base", 1.0),
-            ("patched", "patched", 1.0),
-            ("madvise batch", "rival", 0.6),
-        ]
+        time = dataclasses.replace(time, x=float(busy), x_label="busy CPUs")
+        ideas = [("base", "base", 1.0), ("patched", "patched", 1.0), ("batched", "rival", 0.6)]
         for seed, (arm, role, factor) in enumerate(ideas):
             count = float(busy - 1) if role != "rival" else round((busy - 1) * factor, 2)
             made.append(
