@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.build.kernel import Kernel, attribute_warning, build_kernel, new_warnings
+from harness.build.kernel import Kernel, build_kernel, check_warnings
+from harness.build.selftests import area_configs
 from harness.core.context import Context
-from harness.core.errors import Exit, KseriesError
 from harness.series.series import Series, read_series
 from harness.series.tree import Applied, apply_series
 from harness.source.pin import Pin, load_pin
@@ -68,6 +68,9 @@ def prepare(
     pin, store, series, applied = prepare_tree(context, source=source)
     seconds = {"tree": time.monotonic() - start}
     built: dict[str, Kernel] = {}
+    touched = [(patch.file, patch.touched) for patch in applied.patches]
+    # One kernel serves every lane, so it has what each own area asks for.
+    extra = area_configs(context.paths.repo / "selftests")
     for arm in (arm for arm in ARMS if arm in want):
         tree = applied.base_tree if arm == "base" else applied.top_tree
         start = time.monotonic()
@@ -76,30 +79,14 @@ def prepare(
             store.git,
             tree,
             config_set=set_name,
+            extra_config=extra,
             kconfig_dir=context.paths.repo / "kconfig",
             ui=context.ui,
+            touched=touched if arm == "patched" else (),
         )
         seconds[f"build {arm}"] = time.monotonic() - start
     if not allow_warnings and len(built) == len(ARMS):
-        check_warnings(built["base"], built["patched"], applied)
+        check_warnings(built["base"], built["patched"], touched)
     return Prepared(
         pin, store, series, applied, set_name, built.get("base"), built.get("patched"), seconds
-    )
-
-
-def check_warnings(base: Kernel, patched: Kernel, applied: Applied) -> None:
-    """Raise if the patched kernel's build warns where the base's does not."""
-    fresh = new_warnings(base.warnings, patched.warnings)
-    if not fresh:
-        return
-    touched = [(patch.file, patch.touched) for patch in applied.patches]
-    rows = [(warning, attribute_warning(warning, touched)) for warning in fresh]
-    first, patches = rows[0]
-    raise KseriesError(
-        Exit.BUILD,
-        f"{len(fresh)} new compiler warning{'s' if len(fresh) > 1 else ''}, the first: {first}",
-        where=", ".join(patches) or "no patch touches that file: a header it includes changed",
-        hint="mend it in the patch: `cd $(kseries tree -q) && git rebase -i kseries/base`, "
-        "then `kseries refresh`",
-        details={"warnings": [{"warning": w, "patches": list(p)} for w, p in rows]},
     )

@@ -27,7 +27,7 @@ from harness.results.model import (
     SplatRecord,
     TestResult,
 )
-from harness.results.store import new_run_id, point_latest
+from harness.results.store import new_run, set_latest
 
 
 @dataclass
@@ -68,7 +68,7 @@ class RunFolder:
         kernel = next(iter(self.prepared.kernels.values()), None)
         if kernel is not None:
             shutil.copyfile(kernel.config, self.path / "config")
-        point_latest(self.context.paths, self.path)
+        set_latest(self.context.paths, self.path)
         return results
 
     def _info(self, prepared: Prepared, commands: Sequence[str]) -> RunInfo:
@@ -101,12 +101,10 @@ class RunFolder:
 def start_run(context: Context) -> RunFolder:
     """Make the folder of a new run and log its commands there."""
     now = datetime.now(UTC)
-    name = new_run_id(context.paths)
-    path = context.paths.out / name
-    path.mkdir(parents=True, exist_ok=True)
+    path = new_run(context.paths, now)
     LOG.path = path / "commands.log"
     when = now.isoformat(timespec="seconds")
-    return RunFolder(context, name, path, time.monotonic(), when)
+    return RunFolder(context, path.name, path, time.monotonic(), when)
 
 
 def host_facts() -> dict[str, str]:

@@ -28,7 +28,7 @@ def write_tap(results: Results, path: Path) -> Path:
 
 def write_report(results: Results, path: Path) -> Path:
     """Write the HTML report to path and return it."""
-    from harness.results.html import report_html  # matplotlib takes a second  # noqa: PLC0415
+    from harness.results.html import report_html  # matplotlib takes a second
 
     write_atomic(path, report_html(results))
     return path
