@@ -15,9 +15,9 @@ from harness.guest.topology import Topology
 # grep prints no line for an empty file, so a node is known by its distances.
 DUMP = r"""
 cd /sys/devices/system
-grep -s . node/node*/distance node/node*/cpulist cpu/online \
+grep -sH . node/node*/distance node/node*/cpulist cpu/online \
     cpu/cpu*/cache/index*/level cpu/cpu*/cache/index*/shared_cpu_list
-grep -s MemTotal node/node*/meminfo
+grep -sH MemTotal node/node*/meminfo
 """
 
 # The kernel keeps the page array, firmware tables and, on the first node, its
@@ -113,3 +113,22 @@ def _caches(index: int, ids: list[int], found: _Found) -> list[str]:
             what = f"level {level} over the CPUs {shared}" if level else "no cache"
             return [f"the last-level cache of CPU {cpu} is {what}, not one for node {index}"]
     return []
+
+
+def describe(dump: str) -> list[str]:
+    """Return a line for each node that the guest has, for a person."""
+    found = _read(dump)
+    lines = [f"{len(found.distances)} nodes, {len(found.online)} CPUs online"]
+    for node, distances in sorted(found.distances.items()):
+        cpus = found.cpus.get(node, [])
+        level, shared = found.last_level(cpus[0]) if cpus else (0, [])
+        lines.append(
+            f"  node {node}: CPUs {_numbers(cpus)}; {found.memory.get(node, 0)}M;"
+            f" distances {_numbers(distances)}"
+            + (f"; L{level} cache of CPUs {_numbers(shared)}" if level else "")
+        )
+    return lines
+
+
+def _numbers(values: list[int]) -> str:
+    return " ".join(map(str, values)) or "none"
