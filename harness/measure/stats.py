@@ -2,15 +2,16 @@
 
 Definitions, the same everywhere in results:
 
+- The samples of all boots are pooled, and the statistic is taken of the pool.
+  sum and count are of one boot: their median over boots is taken.
 - p50, p90, p95, p99, p999: linear interpolation between order statistics
-  (numpy's "linear", R's type 7).  A percentile p needs 3/(1-p) samples in
-  each boot (6 for p50, 300 for p99); with fewer the maximum is printed in
-  its place and named max.
-- The value of a figure is the median over boots of each boot's statistic.
-- The interval is a 95 % percentile bootstrap: boots are drawn with
-  replacement, and the median of their statistics is taken.  Boots are the
-  unit that repeats; samples within a boot share its luck.  With two or three
-  boots it is the range that was seen, no more.
+  (numpy's "linear", R's type 7).  A percentile p needs 3/(1-p) samples in the
+  pool (6 for p50, 300 for p99); with fewer the maximum is printed in its
+  place and named max.
+- The interval is a 95 % percentile bootstrap over boots: whole boots are drawn
+  with replacement and their statistic taken as above.  Boots are the unit
+  that repeats; samples within a boot share its luck.  With two or three
+  boots it is little more than the range of what single boots gave.
 - With one boot its samples are drawn instead, and the figure's note says so;
   a single sample has no interval (low = value = high).
 """
@@ -56,20 +57,23 @@ def percentile_share(statistic: str) -> Fraction | None:
 
 
 def samples_needed(statistic: str) -> int:
-    """Return how many samples a boot must have for the statistic."""
+    """Return how many samples, of all boots together, the statistic needs."""
     share = percentile_share(statistic)
     return 1 if share is None else math.ceil(3 / (1 - share))
 
 
 def usable(statistic: str, n: int) -> str:
-    """Return the statistic that n samples of a boot carry: itself, or max."""
+    """Return the statistic that n samples carry: itself, or max."""
     return statistic if n >= samples_needed(statistic) else "max"
 
 
-def compute(statistic: str, samples: Sequence[float]) -> float:
-    """Return one statistic of one boot's samples (at least one)."""
-    values = np.asarray(samples, dtype=float)
-    return float(_along(statistic, values[None, :])[0])
+def compute(statistic: str, boots: Sequence[Sequence[float]]) -> float:
+    """Return one statistic of the samples of these boots (at least one sample)."""
+    if statistic in {"sum", "count"}:
+        each = [math.fsum(boot) if statistic == "sum" else len(boot) for boot in boots]
+        return float(np.median(each))
+    pool = np.concatenate([np.asarray(boot, dtype=float) for boot in boots])
+    return float(_along(statistic, pool[None, :])[0])
 
 
 def _along(statistic: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,25 +101,28 @@ def summarize(statistic: str, boots: Sequence[Sequence[float]], seed: int) -> Su
     """
     if not boots or not all(boots):
         raise ValueError("a figure needs at least one sample in each boot")
-    taken = usable(statistic, min(len(boot) for boot in boots))
+    n = sum(len(boot) for boot in boots)
+    taken = usable(statistic, n)
     notes = []
     if taken != statistic:
-        notes.append(f"max for {statistic}, which needs {samples_needed(statistic)} samples a boot")
+        notes.append(f"max for {statistic}, which needs {samples_needed(statistic)} samples")
+    value = compute(taken, boots)
+    if n == 1:
+        return Summary(taken, value, value, value, n, "; ".join([*notes, ONE_SAMPLE]))
     rng = np.random.default_rng(seed)
-    n = sum(len(boot) for boot in boots)
     if len(boots) == 1:
-        values = np.asarray(boots[0], dtype=float)
-        value = compute(taken, boots[0])
-        if len(values) == 1:
-            notes.append(ONE_SAMPLE)
-            return Summary(taken, value, value, value, n, "; ".join(notes))
         notes.append(ONE_BOOT)
-        drawn = _along(taken, rng.choice(values, size=(RESAMPLES, len(values))))
+        values = np.asarray(boots[0], dtype=float)
+        drawn = _along(taken, rng.choice(values, size=(RESAMPLES, n)))
     else:
-        each = np.array([compute(taken, boot) for boot in boots])
-        value = float(np.median(each))
-        drawn = np.median(rng.choice(each, size=(RESAMPLES, len(each))), axis=1)
+        # Few boots have few distinct draws: each is computed once.
+        draws = np.sort(rng.integers(len(boots), size=(RESAMPLES, len(boots))), axis=1)
+        seen: dict[tuple[int, ...], float] = {}
+        for draw in draws:
+            key = tuple(int(index) for index in draw)
+            if key not in seen:
+                seen[key] = compute(taken, [boots[index] for index in key])
+        drawn = np.array([seen[tuple(int(index) for index in draw)] for draw in draws])
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    # A maximum of resamples never exceeds the seen one, nor may rounding
-    # put the value outside of its own interval.
+    # Interpolation and rounding must not put the value outside of its interval.
     return Summary(taken, value, min(low, value), max(high, value), n, "; ".join(notes))
