@@ -19,7 +19,7 @@
  *                  cycle takes from the whole machine, the CPUs that are
  *                  interrupted included
  *
- * How cost is measured: every spinner counts its turns.  First CPU 0 counts as
+ * How cost is measured: every spinner counts its turns.  First CPU 0 spins as
  * well, which gives the turns that this machine makes in a microsecond when
  * nothing but its tick disturbs it; then it runs cycles, and the turns that
  * are missing are what the cycles took.  Under icount, where all CPUs share
@@ -46,10 +46,10 @@
 #include "kseries.h"
 
 #define MAX_CPUS 64
-/* Samples of cost, the cycles in each, and the time to learn the pace. */
-#define BLOCKS 30
-#define BLOCK_CYCLES 10
-#define PACE_NS 100000000ull
+/* Samples of cost, the cycles in each (several ticks long), the pace's window. */
+#define BLOCKS 15
+#define BLOCK_CYCLES 20
+#define PACE_US 100000
 
 /* Turns of each CPU's spinner, a cache line each; shared with the processes. */
 struct turns {
@@ -194,14 +194,21 @@ static uint64_t all_turns(int busy)
 /* Turns per nanosecond of the whole machine while it only spins. */
 static double learn_pace(int busy)
 {
-	uint64_t start = kseries_ns(), before = all_turns(busy), now;
+	uint64_t start, before;
+	double pace;
+	pid_t pid;
 
-	do {
-		for (int i = 0; i < 10000; i++)
-			turns[0].count++;
-		now = kseries_ns();
-	} while (now - start < PACE_NS);
-	return (double)(all_turns(busy) - before) / (double)(now - start);
+	/* CPU 0 must run the very loop that the others run. */
+	start_others(0, 1, &pid);
+	usleep(PACE_US / 10);
+	start = kseries_ns();
+	before = all_turns(busy);
+	usleep(PACE_US);
+	pace = (double)(all_turns(busy) - before);
+	pace /= (double)(kseries_ns() - start);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return pace;
 }
 
 /* Machine microseconds of one cycle, from the turns missing in a block. */

@@ -273,5 +273,3 @@ def _verdict(boot: _Boot, watch: Watch, console: str) -> tuple[Fate, str]:
     said = jobdir.read_text(boot.folder / "vng.log").strip().splitlines()
     last = (said or console.strip().splitlines() or ["nothing was printed"])[-1]
     return Fate.DIED, f"the guest never reached its first command; the last line: {last.strip()}"
-
-

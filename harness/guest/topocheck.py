@@ -90,7 +90,9 @@ def verify_topology(dump: str, topology: Topology) -> tuple[str, ...]:
         wrong += _memory(index, node.memory, found.memory.get(index))
         asked = [topology.distance(index, other) for other in range(count)]
         if found.distances.get(index) != asked:
-            wrong.append(f"node {index} has the distances {found.distances.get(index)}, not {asked}")
+            wrong.append(
+                f"node {index} has the distances {found.distances.get(index)}, not {asked}"
+            )
         wrong += _caches(index, ids, found)
     return tuple(wrong)
 

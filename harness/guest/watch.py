@@ -99,9 +99,7 @@ class Watch:
         elif self._silence is not None and (
             signs.now - signs.alive > (quiet := self._silence * self.slowness)
         ):
-            self._lose(
-                Fate.HUNG, f"no console line and no heartbeat for {quiet:.0f} s{during}"
-            )
+            self._lose(Fate.HUNG, f"no console line and no heartbeat for {quiet:.0f} s{during}")
         elif signs.running_limit and overtime > OVERTIME * self.slowness:
             self._lose(
                 Fate.HUNG,

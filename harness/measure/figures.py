@@ -96,7 +96,7 @@ def figures(
     for plan in plans:
         for case in plan.cases:
             for lane in case.lanes:
-                made = _case_figures(plan, case, lane, samples, planned, seed)
+                made = _case_figures(plan, case, lane, samples, planned=planned, seed=seed)
                 margin = margins.get((plan.feature, case.name, lane), 0.0)
                 benchmarks += _judge(case, made, margin)
     return tuple(benchmarks)
@@ -107,6 +107,7 @@ def _case_figures(
     case: Case,
     lane: Lane,
     samples: Samples,
+    *,
     planned: Mapping[tuple[str, str, Lane, str], int],
     seed: int,
 ) -> list[Benchmark]:

@@ -105,7 +105,9 @@ def plan_boots(
                     run
                     for (plan, case), count in zip(group.cases, counts, strict=True)
                     if number <= count and kernel in case.kernels
-                    for run in _runs(plan, case, group, kernel, number, programs, selection.seed)
+                    for run in _runs(
+                        plan, case, group, kernel, number, programs=programs, seed=selection.seed
+                    )
                 ]
                 if runs:
                     boots.append(_boot(group, kernel, number, tuple(runs), programs))
@@ -188,6 +190,7 @@ def _runs(
     group: _Group,
     kernel: str,
     number: int,
+    *,
     programs: Mapping[str, Path],
     seed: int,
 ) -> list[Run]:

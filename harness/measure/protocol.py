@@ -41,31 +41,28 @@ def parse_output(text: str) -> Output:
     """Return the samples in a log."""
     samples: list[Sample] = []
     end: int | None = None
+    problem = ""
     for number, raw in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(raw.strip())
-        if not match:
+        if not match or problem:
             continue
-        word, rest = match[1], match[2] or ""
+        word, rest = match[1], (match[2] or "").strip()
         if word == "skip":
-            return Output((), skip=rest.strip() or "the program gave no reason")
-        if end is not None:
-            return Output(tuple(samples), problem=f"line {number} comes after the end: {raw!r}")
-        if word == "end":
-            if not rest.strip().isdigit():
-                return Output(tuple(samples), problem=f"line {number} is not understood: {raw!r}")
-            end = int(rest)
-            continue
+            return Output((), skip=rest or "the program gave no reason")
         sample = _sample(word, rest.split())
-        if sample is None:
-            return Output(tuple(samples), problem=f"line {number} is not understood: {raw!r}")
-        samples.append(sample)
-    if end is None:
-        return Output(tuple(samples), problem=f"no `kseries end` after {len(samples)} samples")
-    if end != len(samples):
-        return Output(
-            tuple(samples), problem=f"`kseries end {end}`, but {len(samples)} samples came"
-        )
-    return Output(tuple(samples))
+        if end is not None:
+            problem = f"line {number} comes after the end: {raw!r}"
+        elif word == "end" and rest.isdigit():
+            end = int(rest)
+        elif word == "end" or sample is None:
+            problem = f"line {number} is not understood: {raw!r}"
+        else:
+            samples.append(sample)
+    if not problem and end is None:
+        problem = f"no `kseries end` after {len(samples)} samples"
+    elif not problem and end != len(samples):
+        problem = f"`kseries end {end}`, but {len(samples)} samples came"
+    return Output(tuple(samples), problem=problem)
 
 
 def _sample(metric: str, words: list[str]) -> Sample | None:
