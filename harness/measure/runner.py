@@ -57,13 +57,12 @@ class Guest(Protocol):
 
 @dataclass(frozen=True)
 class BootNote:
-    """One boot: its name, kernel arm, folder, and host seconds."""
+    """One boot: its name, kernel arm, machine, folder, and what came of it."""
 
     name: str
     kernel: str
+    topology: str
     folder: Path
-    seconds: float
-    boot_seconds: float | None
     result: BootResult
 
 
@@ -185,9 +184,7 @@ def _run_boot(
 def _sort(boot: BootPlan, result: BootResult, folder: Path, collected: _Collected) -> None:
     """Take over everything that one boot left."""
     collected.qemu = result.qemu
-    collected.boots.append(
-        BootNote(boot.name, boot.kernel, folder, result.seconds, result.boot_seconds, result)
-    )
+    collected.boots.append(BootNote(boot.name, boot.kernel, boot.topology, folder, result))
     collected.splats += [
         SplatRecord(boot.name, boot.kernel, splat.kind, splat.title, splat.text, splat.allowed)
         for splat in result.splats
