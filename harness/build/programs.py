@@ -22,7 +22,8 @@ def build_benchmark(
 ) -> Path:
     """Return the folder with a topic's programs, building them if need be.
 
-    topic_dir: benchmarks/<topic>; its Makefile is run on a copy as
+    topic_dir: benchmarks/<topic>; its Makefile is run on a copy, with a copy
+    of benchmarks/include (kseries.h) beside it as ../include, as
     `make OUTPUT= CC= CLANG= KERNEL_SRC= KERNEL_BUILD=` and leaves its programs
     in OUTPUT (linked statically where it can, as guests boot the host's root
     but rivals may not).  A topic without a Makefile has nothing to build: the
@@ -36,9 +37,11 @@ def build_benchmark(
             where=str(topic_dir),
             hint="a topic is a folder below benchmarks/ with a plan.toml",
         )
+    include = topic_dir.parent / "include"
     inputs = {
         "topic": topic_dir.name,
         "files": hash_files(topic_dir),
+        "include": hash_files(include) if include.is_dir() else "",
         "tree": kernel.tree,
         "config": kernel.config_hash,
         "compiler": toolchain.bpf_id,
@@ -52,6 +55,8 @@ def build_benchmark(
             return output
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(topic_dir, folder / "src")
+        if include.is_dir():
+            shutil.copytree(include, folder / "include")
         output.mkdir()
         if (folder / "src/Makefile").is_file():
             _make(paths, folder, kernel, ui, jobs or default_jobs())
