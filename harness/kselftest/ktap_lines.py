@@ -11,7 +11,8 @@ from harness.results.model import Status
 # Cases that stand for the program as a whole rather than for one of its tests.
 PLAN_CASE = "(plan)"  # fewer or more results than planned, or no plan
 END_CASE = "(end)"  # cut off, bailed out, or ended with a status of its own
-WHOLE_CASES = frozenset({PLAN_CASE, END_CASE})
+PROGRAM_CASE = "(program)"  # a program without cases, judged by its exit status
+WHOLE_CASES = frozenset({PLAN_CASE, END_CASE, PROGRAM_CASE})
 
 KSFT_SKIP = 4
 
