@@ -22,6 +22,7 @@ from harness.results.summary import (
     Figure,
     bad_splats,
     figures_of,
+    notable_cases,
     suites_of,
     verdict_of,
 )
@@ -54,6 +55,44 @@ class FigureView:
         return tuple(dict.fromkeys(row.note for row in self.figure.rows if row.note))
 
 
+@dataclass(frozen=True)
+class Headline:
+    """One figure in a line: what the base does, what the patched kernel does."""
+
+    id: str
+    what: str
+    base: str
+    patched: str
+    words: str
+    kind: str  # better, worse, even or empty
+    where: str
+    target: str
+    met: bool | None
+
+
+def headline(view: FigureView) -> Headline | None:
+    """Return the figure's line: its target, or its first statistic at the largest x."""
+    own = [row for row in view.figure.rows if row.role == "patched"]
+    if not own:
+        return None
+    row = next((row for row in own if row.target_met is not None), None)
+    row = row or max(own, key=lambda row: row.x or 0.0)
+    base = view.figure.base_of(row)
+    words, kind = view.figure.against_base(row)
+    at = "" if row.x is None else f" at {number(row.x)} {row.x_label}"
+    return Headline(
+        view.id,
+        f"{row.feature}: {row.metric}, {row.statistic}{at}",
+        number(base.value) if base else "",
+        f"{number(row.value)} {row.unit}",
+        words,
+        kind,
+        f"{row.lane}, {view.accel}",
+        row.target,
+        row.target_met,
+    )
+
+
 def report_html(results: Results) -> str:
     """Return the report of a run as one HTML document."""
     figures = []
@@ -81,7 +120,8 @@ def report_html(results: Results) -> str:
             run=results.run,
             verdict=verdict_of(results),
             suites=suites,
-            notable=[case for suite in suites for case in suite.cases if case.notable],
+            notable=notable_cases(results),
+            headlines=[line for view in figures if (line := headline(view))],
             case_count=sum(len(suite.cases) for suite in suites),
             figures=figures,
             lanes=[lane_text(lane) for lane in lanes],

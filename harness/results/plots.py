@@ -27,7 +27,7 @@ from harness.results.text import interval, number
 LOG_RANGE = 30  # largest over smallest value that a linear axis still shows well
 MANY = 60  # samples from which their distribution is drawn
 BINS = 72
-WIDTHS = {"wide": 7.6, "narrow": 3.7}  # inches at 100 CSS pixels each
+WIDTHS = {"wide": 9.6, "narrow": 3.7}  # inches at 100 CSS pixels each
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -125,10 +125,11 @@ def _dots(figure: Figure, width: float) -> Any:
         color = _color(figure, arm)
         axes.axhline(y, color=svg.GRID, linewidth=0.7, zorder=0)
         rows = [row for row in figure.rows if row.arm == arm]
+        # All statistics of an arm come from the same samples: one hill.
+        many = next((s for s in map(_flat, rows) if len(s) >= MANY), None)
+        if many:
+            _ridge(axes, many, y, color)
         for row in rows:
-            samples = _flat(row)
-            if len(samples) >= MANY:
-                _ridge(axes, samples, y, color)
             _dot(axes, row, y, color)
         _values(axes, rows, y)
     axes.set_yticks([len(arms) - 1 - i for i in range(len(arms))], names)
@@ -244,6 +245,7 @@ def _sweep(figure: Figure, width: float) -> Any:
             markerfacecolor=color if color != svg.BASE else svg.SURFACE,
             markeredgecolor=color,
             markeredgewidth=1.4 if color == svg.BASE else 0,
+            clip_on=False,
             zorder=3 if color == svg.BASE else 4,
         )
         for row in rows:

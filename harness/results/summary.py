@@ -73,9 +73,9 @@ class Case:
         if self.one_sided:
             return "only base" if self.base else "only patched"
         if self.base_state == self.patched_state:
-            return "same"
+            return "same" if self.base_state in GOOD else "failing on both"
         if self.patched_state == Status.PASS:
-            return "passes now"
+            return "now passing"
         return "changed"
 
     @property
@@ -84,6 +84,14 @@ class Case:
         states = {self.base_state, self.patched_state}
         bad = any(r.status not in GOOD for r in self.results)
         return self.verdict != "ok" or bad or (not self.one_sided and len(states) > 1)
+
+    @property
+    def rank(self) -> int:
+        """Where it stands in a list: what fails the run first, gains last."""
+        if self.failed:
+            return 0
+        order = ("flaky", "failing on both", "changed")
+        return 1 + order.index(self.change) if self.change in order else 9
 
     @property
     def reason(self) -> str:
@@ -171,7 +179,11 @@ class Figure:
             return "", ""
         words = relation(row.value, base.value)
         if overlap((row.low, row.high), (base.low, base.high)):
-            return ("the same", "even") if words == "the same" else (f"{words}, not apart", "even")
+            return (
+                ("the same", "even")
+                if words == "the same"
+                else (f"{words}, intervals meet", "even")
+            )
         lower = row.value < base.value
         return words, "better" if lower == (row.better == "lower") else "worse"
 
@@ -235,6 +247,11 @@ def suites_of(results: Results) -> tuple[Suite, ...]:
     for case in cases_of(results):
         found.setdefault(case.suite, []).append(case)
     return tuple(Suite(name, tuple(cases)) for name, cases in found.items())
+
+
+def notable_cases(results: Results) -> tuple[Case, ...]:
+    """Return the cases that failed or changed, the worst first."""
+    return tuple(sorted((c for c in cases_of(results) if c.notable), key=lambda c: c.rank))
 
 
 def figures_of(results: Results) -> tuple[Figure, ...]:

@@ -13,6 +13,7 @@ from harness.results.summary import (
     Case,
     Suite,
     figures_of,
+    notable_cases,
     suites_of,
 )
 from harness.results.text import interval, number, one_line
@@ -68,9 +69,7 @@ def case_table(results: Results) -> TextTable:
             case.change,
             _short(case.reason),
         )
-        for suite in suites_of(results)
-        for case in suite.cases
-        if case.notable
+        for case in notable_cases(results)
     )
     header = ("case", "base", "patched", "change", "reason")
     return TextTable("Cases that failed or changed", header, rows)
