@@ -32,10 +32,10 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     qemu = next(f for f, _ in pairs if f.capability.name == "qemu")
     accel = "not probed"
     if qemu.usable and not args.no_probe:
-        from harness.guest.accel import probe_accel
+        from harness.guest.accel import find_accel
         from harness.guest.qemu import find_qemu
 
-        found = probe_accel(context.paths, find_qemu(context.paths), context.ui)
+        found = find_accel(context.paths, find_qemu(context.paths), context.ui)
         accel = f"{found.name}: {found.reason}"
     missing = [check.name for check in checks if check.state == "missing"]
     if not context.json:

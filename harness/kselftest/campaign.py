@@ -240,7 +240,7 @@ def run_campaign(
     False takes the first rounds as they are; on_round: told of each round.
     """
     if run_job is None:
-        from harness.guest.session import run_job as real_run_job  # noqa: PLC0415
+        from harness.guest.session import run_job as real_run_job
 
         run_job = real_run_job
     plan = request.plan
