@@ -119,7 +119,7 @@ def _find_error(lines: Sequence[str], src: Path, build: Path) -> tuple[int | Non
             return index, normalise(place[1], src, build) if place else ""
     for index, line in enumerate(lines):
         if _MAKE_ERROR.match(line):
-            target = re.search(r"\[(?:[^\]]*: )?([^\]]+)\]", line)
+            target = re.search(r"\*\*\* \[(?:[^\]]*: )?([^\]]+)\]", line)
             return index, target[1] if target else ""
     return None, ""
 

@@ -146,7 +146,7 @@ class Symbols:
         symbol = self._tree.syms[name]
         if wanted == "n":
             return self._held(symbol)
-        if wanted == "m" and kconfiglib.TYPE_TO_STR[symbol.type] == "tristate":
+        if wanted == "m" and symbol.orig_type is kconfiglib.TRISTATE:
             modules = self._tree.modules
             if modules.tri_value == 0:
                 return [f"CONFIG_{modules.name} = n: this kernel has no modules"]
