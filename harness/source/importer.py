@@ -7,6 +7,8 @@ store that exists is a store that was verified.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import shutil
 import tarfile
@@ -14,9 +16,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from harness.core.errors import Exit, KseriesError
 from harness.core.pipe import StreamError, feeding, reading
@@ -33,6 +34,15 @@ from harness.source.stream import (
 
 BASE_REF = "refs/kseries/base"
 _XZ_MAGIC = b"\xfd7zXZ\x00"
+_GZIP_MAGIC = b"\x1f\x8b"
+_UNREADABLE = (
+    StreamError,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    gzip.BadGzipFile,
+    EOFError,
+)
 OTHER = "get another copy and name it: `kseries tree --source FILE`"
 
 
@@ -51,7 +61,10 @@ def base_message(pin: Pin) -> str:
 
 def import_archive(archive: Path, store: Path, pin: Pin, ui: Ui) -> None:
     """Import a tarball as the store, or raise KseriesError(PIN) and leave nothing."""
-    with archive.open("rb") as file, ui.step(f"import {archive.name}", _size(archive)) as step:
+    with (
+        archive.open("rb", buffering=0) as file,
+        ui.step(f"import {archive.name}", archive.stat().st_size) as step,
+    ):
 
         def progress(facts: Facts) -> None:
             # xz reads through the same file description: its offset is ours.
@@ -115,7 +128,14 @@ def _quarantined(store: Path, pin: Pin, origin: str, fill: Callable[[Path], _Imp
         git("config", "gc.auto", "0", repo=quarantine)
         try:
             imported = fill(quarantine)
-        except (StreamError, tarfile.TarError, LZMAError, zlib.error, EOFError) as error:
+        except (
+            StreamError,
+            tarfile.TarError,
+            lzma.LZMAError,
+            zlib.error,
+            gzip.BadGzipFile,
+            EOFError,
+        ) as error:
             raise KseriesError(
                 Exit.PIN,
                 f"the source cannot be read to its end, it is damaged or cut off ({error})",
@@ -180,11 +200,15 @@ def _unpacked(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """Yield the tar stream; xz on all CPUs where the program is there."""
     magic = file.read(len(_XZ_MAGIC))
     file.seek(0)
-    # Python's buffer has read ahead: the child starts from the descriptor's offset.
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
     if magic == _XZ_MAGIC and shutil.which("xz"):
         with reading(["xz", "-dc", "-T0"], file) as plain:
             yield plain
+    elif magic == _XZ_MAGIC:
+        with lzma.open(file) as plain:
+            yield plain
+    elif magic.startswith(_GZIP_MAGIC):
+        with gzip.open(file) as inflated:
+            yield cast(IO[bytes], inflated)
     else:
         yield file
 
@@ -236,7 +260,3 @@ def mismatch(pin: Pin, tree: str, facts: Facts, origin: str) -> KseriesError:
         hint=hint,
         details={"expected": pin.tree, "found": tree, "version": facts.version},
     )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size

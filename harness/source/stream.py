@@ -59,15 +59,37 @@ def makefile_version(text: str) -> str:
     return version + found.get("EXTRAVERSION", "")
 
 
+class _Tail:
+    """A stream that remembers its end: tarfile takes a cut for the end of the archive."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._last = b""
+
+    def read(self, size: int) -> bytes:
+        """Read up to size bytes."""
+        data = self._raw.read(size)
+        self._last = (self._last + data)[-tarfile.BLOCKSIZE :]
+        return data
+
+    def finish(self) -> None:
+        """Read to the end, which must be the empty block that ends every archive."""
+        while self.read(1 << 20):
+            pass
+        if self._last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("unexpected end of data")
+
+
 def tar_members(archive: IO[bytes]) -> Iterator[Member]:
-    """Yield the files of a tar stream (plain, gz, bz2 or xz) without its top folder.
+    """Yield the files of an uncompressed tar stream without its top folder.
 
     Raises tarfile.ReadError for a stream that is no tar, or cut off.
     """
-    with tarfile.open(fileobj=archive, mode="r|*", bufsize=1 << 20) as tar:
+    tail = _Tail(archive)
+    with tarfile.open(fileobj=tail, mode="r|", bufsize=1 << 20) as tar:  # type: ignore[call-overload]
         for entry in tar:
             # A list of 90,000 members would only cost memory.
-            tar.members = []  # type: ignore[attr-defined]
+            tar.members = []
             path = entry.name.removeprefix("./").partition("/")[2]
             if entry.isdir() or not path:
                 continue
@@ -75,13 +97,13 @@ def tar_members(archive: IO[bytes]) -> Iterator[Member]:
                 yield Member(path, "120000", os.fsencode(entry.linkname))
             elif entry.isreg():
                 content = tar.extractfile(entry)
-                assert content is not None
                 data = content.read()
                 if len(data) != entry.size:
                     raise tarfile.ReadError("unexpected end of data")
                 yield Member(path, "100755" if entry.mode & 0o100 else "100644", data)
             else:
                 raise tarfile.ReadError(f"{entry.name} is neither a file nor a link nor a folder")
+    tail.finish()
 
 
 def folder_members(root: Path) -> Iterator[Member]:
