@@ -7,14 +7,16 @@ writes the logs of a run folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from harness.core.errors import Exit, worst
 from harness.core.paths import Paths
 from harness.core.ui import Step, Ui
+from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Machine
 from harness.guest.topology import Node, Topology
 from harness.kselftest.judge import (
@@ -58,12 +60,17 @@ class KernelPair:
 
 @dataclass(frozen=True)
 class CampaignRequest:
-    """What to run: the plan, how often, on which machine, what is known flaky."""
+    """What to run: the plan, how often, on which machine, what is excused.
+
+    known: cases known to be flaky; allow: splats that do not count; append:
+    words for the kernels' command line.
+    """
 
     plan: Plan
     repeat: int = 1
     topology: Topology = TOPOLOGY_4X2
     known: tuple[KnownFlaky, ...] = ()
+    allow: tuple[AllowEntry, ...] = ()
     append: tuple[str, ...] = ()
 
 
@@ -188,6 +195,7 @@ class _Campaign:
                     run_job=self.run_job,
                     paths=self.paths,
                     ui=self.ui,
+                    allow=self.request.allow,
                     on_result=tick,
                 )
                 ended += len(tests)
@@ -231,18 +239,16 @@ def run_campaign(
     folder: Path,
     run_job: RunJob | None = None,
     rerun: bool = True,
-    on_round: Callable[[Round], None] | None = None,
 ) -> CampaignResult:
     """Run a plan on base and patched, rerun what got worse, judge, and return all.
 
     folder: the run's folder; boots/ and ktap.log are made in it.  run_job:
     how guests are run (the real one unless a test says otherwise); rerun:
-    False takes the first rounds as they are; on_round: told of each round.
+    False takes the first rounds as they are.
     """
     if run_job is None:
-        from harness.guest.session import run_job as real_run_job
-
-        run_job = real_run_job
+        # Loaded late: judging and planning need nothing of QEMU's side.
+        run_job = cast(RunJob, importlib.import_module("harness.guest.session").run_job)
     plan = request.plan
     work = _Campaign(request, kernels, folder, paths, ui, run_job)
     tests = list(plan.tests)
@@ -254,9 +260,6 @@ def run_campaign(
         if again:
             ui.line(f"worse on the patched kernel, so run again: {', '.join(suites)}")
             work.run(rerun_schedule(work.results), again, "selftests again, alternating")
-    if on_round is not None:
-        for done in work.rounds:
-            on_round(done)
     judgement = judge(tests, work.results, request.known, repeat=request.repeat)
     arms = (BASE, PATCHED) if two_armed else (BASE,)
     unbuilt = not_built_results(plan, arms)

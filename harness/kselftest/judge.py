@@ -268,10 +268,13 @@ def _passed_once(row: Mapping[Run, Status], arm: str) -> bool:
 
 
 def _code(result: TestResult) -> Exit:
-    """Return what one result does to the exit status."""
+    """Return what one result does to the exit status.
+
+    Whether a guest died or hung is known from its boot (harness.kselftest.campaign).
+    """
     if result.verdict not in FAILING:
         return Exit.OK
-    return {Status.CRASH: Exit.DIED, Status.TIMEOUT: Exit.HANG}.get(result.status, Exit.TEST)
+    return Exit.HANG if result.status is Status.TIMEOUT else Exit.TEST
 
 
 def rerun_failed(stored: Results) -> tuple[str, ...]:

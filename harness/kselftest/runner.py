@@ -14,6 +14,7 @@ from typing import Protocol
 
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Machine
 from harness.guest.splat import console_problem
 from harness.kselftest.ktap import parse_ktap
@@ -43,6 +44,7 @@ class RunJob(Protocol):
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         """Boot the machine, run the job, and say what came of it."""
 
@@ -148,6 +150,7 @@ def run_round(
     run_job: RunJob,
     paths: Paths,
     ui: Ui,
+    allow: Sequence[AllowEntry] = (),
     on_result: Callable[[CommandResult], None] | None = None,
 ) -> Round:
     """Run a plan once on one kernel, in as many boots as that takes.
@@ -166,7 +169,9 @@ def run_round(
             tuple(test.command for test in waiting),
             limit=min(_BOOT_SHARE + sum(test.command.limit for test in waiting), _BOOT_MOST),
         )
-        boot = run_job(machine, job, folder / name, paths=paths, ui=ui, on_result=on_result)
+        boot = run_job(
+            machine, job, folder / name, paths=paths, ui=ui, on_result=on_result, allow=allow
+        )
         boots[name] = boot
         console = _read(boot.console)
         problem = console_problem(console)
