@@ -47,12 +47,14 @@ def boot_sector() -> bytes:
     A loop of 65536 turns comes first: accelerators that trap or emulate each
     instruction show themselves, others do not notice.
     """
-    code = bytes(
-        [0x31, 0xC9]  # xor cx, cx
-        + [0xE2, 0xFE]  # loop to itself until cx wraps to 0
-        + [0xB0, _VALUE]  # mov al, _VALUE
-        + [0xE6, _PORT]  # out _PORT, al
-        + [0xF4, 0xEB, 0xFD]  # hlt; jump back to it
+    code = b"".join(
+        (
+            b"\x31\xc9",  # xor cx, cx
+            b"\xe2\xfe",  # loop to itself until cx wraps to 0
+            bytes((0xB0, _VALUE)),  # mov al, _VALUE
+            bytes((0xE6, _PORT)),  # out _PORT, al
+            b"\xf4\xeb\xfd",  # hlt; jump back to it
+        )
     )
     return code.ljust(510, b"\0") + b"\x55\xaa"
 

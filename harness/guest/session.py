@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.lock import locked
@@ -57,44 +57,81 @@ def run_job(
     no matter of the guest (no QEMU, a machine that cannot be, usage).
     """
     spent = time.process_time()
+    guest = prepare(machine, folder, job, paths=paths, ui=ui)
+    host = guest.host
+    boot = _Boot(guest.folder, job, machine.lane, on_result, on_tick)
+    watch = Watch(job, machine.lane, slowness=host.slowness, dump=dump)
+    slow = Slowness(paths, host.qemu, host.accel, machine)
+    label = f"boot {machine.topology.short()} ({machine.lane}, {host.accel})"
+    with (
+        _measuring(machine, paths, ui),
+        guest_files(machine, guest.folder),
+        ui.step(label) as step,
+    ):
+        boot.start()
+        with GuestProcess(
+            guest.words, env=guest.environment, cwd=guest.folder, log=guest.folder / "vng.log"
+        ) as process:
+            _watch(boot, watch, process, step, slow)
+    console = jobdir.read_text(guest.folder / vng.CONSOLE)
+    fate, cause = _verdict(boot, watch, console)
+    dump_text = jobdir.read_text(boot.job_folder / "topology")
+    started = boot.boot_seconds is not None
+    return BootResult(
+        fate=fate,
+        results=tuple(jobdir.read_result(boot.job_folder, c) for c in job.commands),
+        splats=find_splats(console, allow),
+        console=guest.folder / vng.CONSOLE,
+        running="" if fate is Fate.OK else jobdir.running(boot.job_folder, console),
+        cause=cause,
+        seconds=round(boot.seconds, 2),
+        boot_seconds=boot.boot_seconds,
+        line=guest.line,
+        accel=host.accel,
+        qemu=host.qemu.name,
+        cpu=vng.CPU,
+        topology_errors=verify_topology(dump_text, machine.topology) if started else (),
+        harness_cpu_seconds=round(time.process_time() - spent, 3),
+    )
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest that is ready to be started in its folder."""
+
+    folder: Path
+    host: vng.Host
+    words: list[str]
+    environment: dict[str, str]
+    line: str  # the same, to be pasted into a shell
+
+
+def prepare(
+    machine: Machine,
+    folder: Path,
+    job: Job | None = None,
+    *,
+    paths: Paths,
+    ui: Ui,
+    interactive: bool = False,
+) -> Guest:
+    """Check the machine against this host, lay out the folder, and return the guest.
+
+    Raises KseriesError (HOST, USAGE) before anything is started.
+    """
+    job = job or Job(())
     jobdir.check_names(job.commands)
     host = _host(machine, paths, ui)
     vng.check_machine(machine, host.qemu)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (vng.CONSOLE, "vmcore"):
+        (folder / name).unlink(missing_ok=True)
     jobdir.write_job(folder / vng.JOB, machine, job)
-    words = vng.vng_line(machine, host, job.share)
+    words = vng.vng_line(machine, host, job.share, interactive=interactive)
     line = vng.pasteable(words, host, folder)
     (folder / "command.txt").write_text(line + "\n")
-    boot = _Boot(folder, job, on_result=on_result, on_tick=on_tick)
-    watch = Watch(job, machine.lane, slowness=host.slowness, dump=dump)
-    slow = Slowness(paths, host.qemu, host.accel, machine)
-    label = f"boot {machine.topology.short()} ({machine.lane}, {host.accel})"
-    with _measuring(machine, paths, ui), _scratch(machine, folder), ui.step(label) as step:
-        environment = vng.environment(host, folder)
-        log = folder / "vng.log"
-        with GuestProcess(words, env=environment, cwd=folder, log=log) as process:
-            _watch(boot, watch, process, machine.lane, step, slow)
-    console = jobdir.read_text(folder / vng.CONSOLE)
-    fate, cause = _verdict(boot, watch, console)
-    done = fate is Fate.OK
-    step_errors = verify_topology(jobdir.read_text(boot.job_folder / "topology"), machine.topology)
-    return BootResult(
-        fate=fate,
-        results=tuple(jobdir.read_result(boot.job_folder, c) for c in job.commands),
-        splats=find_splats(console, allow),
-        console=folder / vng.CONSOLE,
-        running="" if done else jobdir.running(boot.job_folder, console),
-        cause=cause,
-        seconds=round(boot.seconds, 2),
-        boot_seconds=boot.boot_seconds,
-        line=line,
-        accel=host.accel,
-        qemu=host.qemu.name,
-        cpu=vng.CPU,
-        topology_errors=step_errors if boot.boot_seconds is not None else (),
-        harness_cpu_seconds=round(time.process_time() - spent, 3),
-    )
+    return Guest(folder, host, words, vng.environment(host, folder), line)
 
 
 def _host(machine: Machine, paths: Paths, ui: Ui) -> vng.Host:
@@ -116,8 +153,8 @@ def _measuring(machine: Machine, paths: Paths, ui: Ui) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch(machine: Machine, folder: Path) -> Iterator[None]:
-    """Make the scratch disk for the block; also clear vng's own leftovers."""
+def guest_files(machine: Machine, folder: Path) -> Iterator[None]:
+    """Make the scratch disk for the block, and clear what only lives with the guest."""
     temporary = folder / vng.TEMPORARY
     temporary.mkdir(exist_ok=True)
     disk = folder / vng.SCRATCH
@@ -145,6 +182,7 @@ class _Boot:
 
     folder: Path
     job: Job
+    lane: Lane
     on_result: Callable[[CommandResult], None] | None
     on_tick: Callable[[], None] | None
     seconds: float = 0.0
@@ -155,15 +193,19 @@ class _Boot:
     _done: float | None = None
     _asked: float = 0.0
     _state: str = "running"
-    _start: float = field(default_factory=time.monotonic)
-    _wall: float = field(default_factory=time.time)
+    _start: float = 0.0
+    _wall: float = 0.0
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._start, self._wall = time.monotonic(), time.time()
 
     @property
     def job_folder(self) -> Path:
         return self.folder / vng.JOB
 
-    def look(self, *, ask: bool) -> Signs:
-        """Return the signs of life, after reporting the commands that ended."""
+    def look(self) -> Signs:
+        """Return the signs of life."""
         self.seconds = now = time.monotonic() - self._start
         size = _stat(self.folder / vng.CONSOLE)[0]
         if size != self._console:
@@ -172,7 +214,7 @@ class _Boot:
         self._alive = max(self._alive, min(beat, now))
         if self.boot_seconds is None and (started := _stat(self.job_folder / "started")[1]):
             self.boot_seconds = round(started - self._wall, 2)
-        if ask and now - self._asked > _ASK:
+        if self.lane.measuring and now - self._asked > _ASK:
             self._asked = now
             self._state = self._query()
         if self._done is None and jobdir.is_done(self.job_folder):
@@ -217,14 +259,12 @@ def _stat(path: Path) -> tuple[int, float]:
     return status.st_size, status.st_mtime
 
 
-def _watch(
-    boot: _Boot, watch: Watch, process: GuestProcess, lane: Lane, step: Step, slow: Slowness
-) -> None:
+def _watch(boot: _Boot, watch: Watch, process: GuestProcess, step: Step, slow: Slowness) -> None:
     """Look after the guest until it has ended or is lost."""
     while True:
         ended = process.wait(_TICK)
         known = boot.boot_seconds is not None
-        signs = boot.look(ask=lane.measuring)
+        signs = boot.look()
         if not known and boot.boot_seconds is not None:
             watch.slowness = slow.learn(boot.boot_seconds)
         boot.report()

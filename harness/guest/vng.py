@@ -31,6 +31,8 @@ CPU = "Haswell-v2,-pcid,-invpcid,-tsc-deadline,-x2apic,-erms,+smap,+umip,+pku,+p
 GUEST_FOLDER = "/run/kseries"  # the job's files, shared with the host
 SCRATCH_FOLDER = "/run/scratch"  # the scratch disk; commands start there
 
+_BIN = Path(__file__).parent / "bin"
+
 # Names in the run folder.
 JOB = "job"
 CONSOLE = "console.log"
@@ -105,6 +107,8 @@ def kernel_words(machine: Machine, slowness: float) -> list[str]:
     # for all others in virtual time as well.
     factor = max(1.0, slowness) * (2.0 if machine.lane.icount else 1.0)
     return [
+        # A word that is no parameter goes into init's environment; see bin/udevadm.
+        f"PATH={_BIN}",
         "nokaslr",
         "panic=-1",
         "loglevel=8",
