@@ -1,7 +1,7 @@
 import statistics as st
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from harness.measure.stats import (
@@ -100,10 +100,9 @@ def test_an_empty_boot_is_refused(boots: list[list[float]]) -> None:
         summarize("mean", boots, seed=1)
 
 
+@settings(deadline=None)
 @given(boots_of_samples, some.sampled_from(STATISTICS), some.integers(0, 2**32))
-def test_an_interval_holds_its_value(
-    boots: list[list[float]], statistic: str, seed: int
-) -> None:
+def test_an_interval_holds_its_value(boots: list[list[float]], statistic: str, seed: int) -> None:
     found = summarize(statistic, boots, seed)
     assert found.low <= found.value <= found.high
     assert found.n == sum(map(len, boots))
@@ -114,11 +113,13 @@ def test_an_interval_holds_its_value(
         assert found.high <= max(pool) + slack
 
 
+@settings(deadline=None)
 @given(some.lists(numbers, min_size=6, max_size=50))
 def test_the_median_agrees_with_the_standard_library(values: list[float]) -> None:
     assert compute("p50", [values]) == pytest.approx(st.median(values), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(some.lists(numbers, min_size=1, max_size=30), some.floats(-100, 100))
 def test_statistics_move_with_their_samples(values: list[float], shift: float) -> None:
     for statistic in ("p50", "p99", "max", "min", "mean"):
