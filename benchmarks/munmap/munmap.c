@@ -77,7 +77,7 @@ static void pin(int cpu)
 }
 
 /* No pause instruction: it would hand the CPU's turn on (QEMU, real SMT). */
-static void __attribute__((noreturn)) spin(int cpu)
+static void __attribute__((noreturn, noinline)) spin(int cpu)
 {
 	for (;;)
 		turns[cpu].count++;
@@ -211,17 +211,35 @@ static double learn_pace(int busy)
 	return pace;
 }
 
+/*
+ * The clock and the turns of one moment: under icount the turns stand still
+ * unless another CPU had its turn while the clock was read, and then it is
+ * read again.  Where CPUs really run at once they never stand still, hence
+ * the end to trying.
+ */
+static void snapshot(int busy, uint64_t *ns, uint64_t *made)
+{
+	uint64_t after;
+
+	for (int tries = 0; tries < 100; tries++) {
+		*made = all_turns(busy);
+		*ns = kseries_ns();
+		after = all_turns(busy);
+		if (after == *made)
+			return;
+	}
+}
+
 /* Machine microseconds of one cycle, from the turns missing in a block. */
 static double block_cost(int busy, double pace)
 {
-	uint64_t start = kseries_ns(), before = all_turns(busy), unused;
-	double elapsed, made;
+	uint64_t start, end, before, after, unused;
 
+	snapshot(busy, &start, &before);
 	for (int i = 0; i < BLOCK_CYCLES; i++)
 		cycle(&unused);
-	made = (double)(all_turns(busy) - before);
-	elapsed = (double)(kseries_ns() - start);
-	return (elapsed - made / pace) / BLOCK_CYCLES / 1e3;
+	snapshot(busy, &end, &after);
+	return ((double)(end - start) - (double)(after - before) / pace) / BLOCK_CYCLES / 1e3;
 }
 
 /* Let the next measurement meet the timer tick at any phase. */

@@ -92,10 +92,8 @@ def verify_topology(dump: str, topology: Topology) -> tuple[str, ...]:
             wrong.append(f"node {index} has the CPUs {cpus}, not {ids}")
         wrong += _memory(index, node.memory, found.memory.get(index))
         asked = [topology.distance(index, other) for other in range(count)]
-        if found.distances.get(index) != asked:
-            wrong.append(
-                f"node {index} has the distances {found.distances.get(index)}, not {asked}"
-            )
+        if found.distances[index] != asked:
+            wrong.append(f"node {index} has the distances {found.distances[index]}, not {asked}")
         wrong += _caches(index, ids, found)
     return tuple(wrong)
 
