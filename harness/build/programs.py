@@ -87,6 +87,7 @@ def _make(paths: Paths, folder: Path, kernel: Kernel, ui: Ui, jobs: int) -> None
         f"KERNEL_BUILD={kernel.build}",
         f"-j{jobs}",
         "-Oline",
+        "--no-print-directory",
     ]
     env = build_env(paths) | {"PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ.get("HOME", "/")}
     with ui.step(f"build benchmark {folder.name.split('-')[1]}") as step:
