@@ -30,7 +30,6 @@ from harness.guest.splat import find_splats, panicked
 from harness.guest.topocheck import verify_topology
 from harness.guest.watch import Act, Signs, Watch
 
-SCRATCH_SIZE = "4G"  # sparse: a boot that writes nothing takes a few MB
 _TICK = 0.25  # seconds between looks
 _ASK = 10.0  # seconds between questions to QEMU in lanes without a heartbeat
 
@@ -129,7 +128,7 @@ def prepare(
         (folder / name).unlink(missing_ok=True)
     jobdir.write_job(folder / vng.JOB, machine, job)
     words = vng.vng_line(machine, host, job.share, interactive=interactive)
-    line = vng.pasteable(words, host, folder)
+    line = vng.pasteable(machine, words, host, folder)
     (folder / "command.txt").write_text(line + "\n")
     return Guest(folder, host, words, vng.environment(host, folder), line)
 
@@ -161,13 +160,7 @@ def guest_files(machine: Machine, folder: Path) -> Iterator[None]:
     try:
         if machine.scratch:
             disk.unlink(missing_ok=True)
-            # Without lazy init the guest's ext4lazyinit would write in the
-            # background while something is measured; discard is meaningless.
-            options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-            run(
-                ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E", options, disk, SCRATCH_SIZE],
-                timeout=120,
-            )
+            run(vng.scratch_command(), cwd=folder, timeout=120)
         yield
     finally:
         disk.unlink(missing_ok=True)
