@@ -39,6 +39,8 @@ def inline_svg(source: str, prefix: str, label: str, classes: str = "") -> str:
     prefix: unique on the page, [a-z0-9-]+; label: what a screen reader says.
     """
     body = source[source.index("<svg") :]
+    # Its style sheet would apply to the whole page; report.css has the rules.
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
     body = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", body)
