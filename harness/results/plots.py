@@ -22,7 +22,7 @@ from harness.results import svg
 from harness.results.lanes import figure_accel, lane_text
 from harness.results.model import Benchmark, RunInfo
 from harness.results.summary import Figure
-from harness.results.text import interval, number
+from harness.results.text import interval, number, one_line
 
 LOG_RANGE = 30  # largest over smallest value that a linear axis still shows well
 MANY = 60  # samples from which their distribution is drawn
@@ -32,6 +32,7 @@ WIDTHS = {"wide": 9.6, "narrow": 3.7}  # inches at 100 CSS pixels each
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "kseries",
+    "text.parse_math": False,  # an arm may be called `sub $imm, $rsp`
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "axes.edgecolor": svg.GRID,
@@ -113,7 +114,7 @@ def _dots(figure: Figure, width: float) -> Any:
     narrow = width < 5
     strips = any(len(_flat(row)) >= MANY for row in figure.rows)
     step = 0.62 if strips else 0.42
-    names = [textwrap.fill(arm, 14 if narrow else 24) for arm in arms]
+    names = [textwrap.fill(one_line(arm), 14 if narrow else 24) for arm in arms]
     left = min(1.25, 0.25 + max(len(line) for n in names for line in n.splitlines()) * 0.078)
     if not narrow:
         left = max(left, 1.1)
@@ -179,6 +180,7 @@ def _dot(axes: Any, row: Benchmark, y: float, color: str) -> None:
     axes.plot(
         [row.value],
         [y],
+        linestyle="none",
         marker=marker,
         markersize=size,
         markerfacecolor=color,
@@ -250,7 +252,7 @@ def _sweep(figure: Figure, width: float) -> Any:
         )
         for row in rows:
             axes.plot([row.x, row.x], [row.low, row.high], color=color, linewidth=1.6, zorder=3)
-        name = arm if statistic == "" else f"{arm} {statistic}"
+        name = one_line(f"{arm} {statistic}")
         ends.append((rows[-1].x or 0.0, rows[-1].value, name, color))
     axes.xaxis.set_major_locator(FixedLocator(xs))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -260,7 +262,7 @@ def _sweep(figure: Figure, width: float) -> Any:
     if axes.get_yscale() == "linear":
         axes.set_ylim(bottom=min(0, *(row.low for row in figure.rows)))
     _limits(axes, figure, vertical=False)
-    labels = [row.x_label for row in figure.rows if row.x_label]
+    labels = [one_line(row.x_label) for row in figure.rows if row.x_label]
     axes.set_xlabel(labels[0] if labels else "x", labelpad=4)
     axes.set_title(
         _axis_title(figure, narrow=narrow), loc="left", fontsize=9, color=svg.MUTED, pad=8
@@ -370,9 +372,9 @@ def _limits(axes: Any, figure: Figure, *, vertical: bool) -> None:
 def _axis_title(figure: Figure, *, narrow: bool) -> str:
     unit = "" if figure.unit in figure.metric else f" ({figure.unit})"
     names = list(dict.fromkeys(row.statistic for row in figure.rows))
-    shown = ", ".join(f"{_SHAPES.get(_MARKERS.get(n, 's'), '')} {n}".strip() for n in names)
+    shown = ", ".join(one_line(f"{_SHAPES[_MARKERS.get(n, 's')]} {n}") for n in names)
     gap = "\n" if narrow else "   "
-    return f"{figure.metric}{unit}, {figure.better} is better{gap}{shown}"
+    return f"{one_line(figure.metric + unit)}, {one_line(figure.better)} is better{gap}{shown}"
 
 
 _SHAPES = {"o": "\u25cf", "D": "\u25c6", "^": "\u25b2", "s": "\u25a0"}
