@@ -19,7 +19,7 @@ def test_the_factor_is_measured_kept_and_bounded(tmp_path: Path) -> None:
     assert slow.learn(3 * reference("tcg", machine)) == 3.0
     assert Slowness(paths, QEMU, "tcg", machine).known() == 3.0
     assert slow.learn(0.1) == 1.0
-    assert slow.learn(9999) == 10.0
+    assert slow.learn(9999) == 4.0
     icount = Machine(Path("k"), parse_topology("4x2"), Lane.L3)
     assert Slowness(paths, QEMU, "tcg", icount).known() == 2.0
 
