@@ -31,6 +31,8 @@ from harness.guest.topocheck import verify_topology
 from harness.guest.watch import Act, Signs, Watch
 
 _TICK = 0.25  # seconds between looks
+_LATER = 1.0  # the same in a boot that takes long: each look costs CPU time
+_LONG = 60.0
 _ASK = 10.0  # seconds between questions to QEMU in lanes without a heartbeat
 
 
@@ -255,7 +257,7 @@ def _stat(path: Path) -> tuple[int, float]:
 def _watch(boot: _Boot, watch: Watch, process: GuestProcess, step: Step, slow: Slowness) -> None:
     """Look after the guest until it has ended or is lost."""
     while True:
-        ended = process.wait(_TICK)
+        ended = process.wait(_TICK if boot.seconds < _LONG else _LATER)
         known = boot.boot_seconds is not None
         signs = boot.look()
         if not known and boot.boot_seconds is not None:

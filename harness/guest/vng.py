@@ -26,7 +26,7 @@ from harness.guest.topology import vng_arguments
 # FMA, BMI2); the words after it take away what TCG or 7.2 lacks (so that no
 # warning says so at each start) and add what selftests look for: protection
 # keys, 1 GiB pages, SMAP and UMIP.  Page tables have 4 levels.
-CPU = "Haswell-v2,-pcid,-invpcid,-tsc-deadline,-x2apic,-erms,+smap,+umip,+pku,+pdpe1gb,+rdseed,+adx"
+CPU = "Haswell-v2,-pcid,-invpcid,-tsc-deadline,-x2apic,-erms,+smap,+umip,+pku,+pdpe1gb,+adx"
 
 GUEST_FOLDER = "/run/kseries"  # the job's files, shared with the host
 SCRATCH_FOLDER = "/run/scratch"  # the scratch disk; commands start there
