@@ -29,6 +29,11 @@ class Lane(StrEnum):
         """Whether virtual time counts instructions in this lane."""
         return self in {Lane.L1, Lane.L3}
 
+    @property
+    def measuring(self) -> bool:
+        """Whether figures of this lane count: one such guest at a time, and no heartbeat."""
+        return self in {Lane.L1, Lane.L2, Lane.L3}
+
 
 @dataclass(frozen=True)
 class Machine:
