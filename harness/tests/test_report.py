@@ -14,10 +14,11 @@ from harness.cli import main
 from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.results import svg
+from harness.results.canvas import log_scale
 from harness.results.drawing import drawing_of
 from harness.results.html import report_html
 from harness.results.model import Results
-from harness.results.plots import WIDTHS, log_scale, plots_of
+from harness.results.plots import WIDTHS, plots_of
 from harness.results.store import RESULTS, set_latest
 from harness.results.summary import figures_of
 from harness.results.table import print_tables, tables_of
