@@ -241,7 +241,9 @@ def trials(bench: Bench, lane: str) -> Callable[[Tally], None]:
             start = time.monotonic()
             result = run_trial(trial, bench.context.paths)
             took = time.monotonic() - start
-            bench.context.ui.line(f"   {trial.name}: {result.problem or 'as it must'} ({took:.0f} s)")
+            bench.context.ui.line(
+                f"   {trial.name}: {result.problem or 'as it must'} ({took:.0f} s)"
+            )
             if result.problem:
                 tally.bad(result.problem)
             else:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Build what was asked for."""
     if args.each:
         return _each(args, context)
-    from harness.build.arms import build_arms  # noqa: PLC0415
+    from harness.build.arms import build_arms
 
     both = args.base == args.patched
     arms = build_arms(
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _each(args: argparse.Namespace, context: Context) -> Outcome:
-    from harness.build.arms import build_each  # noqa: PLC0415
+    from harness.build.arms import build_each
 
     prefixes = build_each(
         context.paths, context.ui, config_set=args.set, source=args.source, jobs=args.jobs

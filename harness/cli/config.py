@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Make the configuration, and explain a symbol if asked."""
-    from harness.build.fragments import find_set, load_sets  # noqa: PLC0415
+    from harness.build.fragments import find_set, load_sets
 
     kconfig_dir = context.paths.repo / "kconfig"
     if args.list:
@@ -53,13 +53,13 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _configure(args: argparse.Namespace, context: Context, kconfig_dir: Path) -> Outcome:
-    from harness.build.arms import prepare  # noqa: PLC0415
-    from harness.build.explain import explain, render  # noqa: PLC0415
-    from harness.build.kconfig import kconfig_tree, make_config  # noqa: PLC0415
-    from harness.build.selftests import area_configs  # noqa: PLC0415
-    from harness.build.symbols import Symbols  # noqa: PLC0415
-    from harness.build.toolchain import detect_toolchain  # noqa: PLC0415
-    from harness.core.lock import locked  # noqa: PLC0415
+    from harness.build.arms import prepare
+    from harness.build.explain import explain, render
+    from harness.build.kconfig import kconfig_tree, make_config
+    from harness.build.selftests import area_configs
+    from harness.build.symbols import Symbols
+    from harness.build.toolchain import detect_toolchain
+    from harness.core.lock import locked
 
     paths = context.paths
     verified, applied = prepare(paths, context.ui, args.source)
