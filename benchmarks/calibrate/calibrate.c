@@ -30,6 +30,7 @@
 #define LOOPS 10
 #define STEPS 200000
 #define BARRIERS 300
+#define PAUSE 10000
 
 struct counter {
 	unsigned long count;
@@ -90,6 +91,7 @@ static int shares(int cpus, int milliseconds)
 	unsigned long before[MAX_CPUS], total = 0;
 	struct timespec window = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
 	pthread_t threads[MAX_CPUS];
+	struct kseries_rng rng;
 	struct kseries ks;
 
 	if (cpus < 2 || cpus > MAX_CPUS || cpus > sysconf(_SC_NPROCESSORS_ONLN))
@@ -122,9 +124,14 @@ static int shares(int cpus, int milliseconds)
 	atomic_store(&stop_first, 1);
 	if (pthread_join(threads[0], NULL))
 		die("pthread_join");
+	kseries_rng_seed(&rng, 1);
 	for (int i = 0; i < BARRIERS; i++) {
-		uint64_t start = kseries_ns();
+		uint64_t start;
 
+		/* Barriers must meet the round of turns at any phase. */
+		for (volatile uint32_t n = kseries_rng_below(&rng, PAUSE); n; n--)
+			;
+		start = kseries_ns();
 		if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
 			die("membarrier");
 		kseries_add(&ks, "barrier", (double)(kseries_ns() - start) / 1e3);

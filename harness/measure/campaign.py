@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.build.kernel import Kernel
@@ -15,6 +16,7 @@ from harness.build.programs import build_benchmark
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.guest.allow import load_allow
 from harness.guest.topology import parse_topology
 from harness.measure.plan import KERNELS, Plan, find_plans
 from harness.measure.planner import Selection
@@ -31,7 +33,10 @@ def plans_of(paths: Paths, topics: Sequence[str] = ()) -> list[Plan]:
 
 
 def kernels_of(plans: Sequence[Plan], selection: Selection) -> tuple[str, ...]:
-    """Return the kernel arms that the selected cases boot, base first."""
+    """Return the kernel arms that the selected cases boot, base first.
+
+    A selection that leaves no case is an error.
+    """
     wanted = {
         kernel
         for plan in plans
@@ -41,6 +46,13 @@ def kernels_of(plans: Sequence[Plan], selection: Selection) -> tuple[str, ...]:
         for kernel in case.kernels
         if kernel in selection.kernels
     }
+    if not wanted:
+        raise KseriesError(
+            Exit.USAGE,
+            "no case of these plans fits what was asked for",
+            where=", ".join(plan.topic for plan in plans),
+            hint="leave out --lane or --case, or name another topic",
+        )
     return tuple(kernel for kernel in KERNELS if kernel in wanted)
 
 
@@ -73,26 +85,19 @@ def measure(
     """Run the plans on the prepared kernels and add what came of them to the run."""
     paths, ui = run.context.paths, run.context.ui
     check_patches(plans, [patch.file for patch in prepared.applied.patches])
-    kernels = prepared.kernels
-    if not kernels:
-        raise KseriesError(
-            Exit.USAGE,
-            "no case of these plans fits what was asked for",
-            where=", ".join(plan.topic for plan in plans),
-            hint="leave out --lane or --case, or name another topic",
-        )
     start = time.monotonic()
-    programs = build_programs(paths, plans, next(iter(kernels.values())), ui)
+    programs = build_programs(paths, plans, next(iter(prepared.kernels.values())), ui)
     run.stage("build benchmarks", start)
     start = time.monotonic()
     result = run_plans(
         plans,
-        kernels,
+        prepared.kernels,
         programs=programs,
         selection=selection,
         paths=paths,
         ui=ui,
         folder=run.path / "bench",
+        allow=load_allow(today=datetime.now(UTC).date()),
     )
     run.stage("benchmarks", start)
     run.benchmarks += result.benchmarks

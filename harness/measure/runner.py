@@ -16,6 +16,7 @@ from typing import Protocol
 from harness.core.errors import Exit
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Lane, Machine
 from harness.guest.session import run_job
 from harness.measure.calibrate import Boot, by_metric, judge
@@ -26,9 +27,11 @@ from harness.measure.planner import BootPlan, Run, Selection, plan_boots
 from harness.measure.verdict import Failure, read_command, test_results
 from harness.results.model import Benchmark, Calibration, Skip, SplatRecord, Status, TestResult
 
-# Host seconds of a boot: to get up, and for each guest second of its limits.
+# Host seconds of a boot: to get up, and for each guest second of its limits.  The
+# guest ends its own commands; this ends a guest that cannot.
 BOOT_LIMIT = 900.0
 HOST_PER_GUEST = 3.0
+MOST = 3600.0
 
 
 class KernelLike(Protocol):
@@ -51,6 +54,7 @@ class Guest(Protocol):
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         """Boot, run the job, and return what came of it."""
 
@@ -106,6 +110,7 @@ def run_plans(
     paths: Paths,
     ui: Ui,
     folder: Path,
+    allow: Sequence[AllowEntry] = (),
     guest: Guest = run_job,
     lane_problem: Callable[[Lane, Paths], str] = why_not,
 ) -> MeasureResult:
@@ -113,7 +118,7 @@ def run_plans(
 
     kernels: "base" and "patched" (or base alone); programs: the folder with
     each topic's built programs and that of `calibrate`; folder: gets one
-    folder per boot.
+    folder per boot; allow: kernel complaints that are excused.
     """
     skips: list[Skip] = []
     lanes = []
@@ -137,7 +142,9 @@ def run_plans(
     with ui.step("benchmarks", float(len(boots))) as step:
         for done, boot in enumerate(boots):
             step.update(done, boot.name)
-            result = _run_boot(boot, kernels[boot.kernel], folder, guest, paths=paths, ui=ui)
+            result = _run_boot(
+                boot, kernels[boot.kernel], folder, guest, paths=paths, ui=ui, allow=allow
+            )
             _sort(boot, result, folder / boot.name, collected)
         step.note = f"{len(boots)} boots"
     calibrations, margins = _calibrate(boots, collected)
@@ -167,18 +174,23 @@ def run_plans(
 
 
 def _run_boot(
-    boot: BootPlan, kernel: KernelLike, folder: Path, guest: Guest, *, paths: Paths, ui: Ui
+    boot: BootPlan,
+    kernel: KernelLike,
+    folder: Path,
+    guest: Guest,
+    *,
+    paths: Paths,
+    ui: Ui,
+    allow: Sequence[AllowEntry],
 ) -> BootResult:
     """Run one boot."""
     commands = boot.commands
-    job = Job(
-        commands,
-        limit=BOOT_LIMIT + HOST_PER_GUEST * sum(command.limit for command in commands),
-    )
+    limit = BOOT_LIMIT + HOST_PER_GUEST * sum(command.limit for command in commands)
+    job = Job(commands, limit=min(limit, MOST))
     hardware = machine(
         boot.lane, kernel.image, boot.topology, append=boot.append, scratch=boot.scratch
     )
-    return guest(hardware, job, folder / boot.name, paths=paths, ui=ui)
+    return guest(hardware, job, folder / boot.name, paths=paths, ui=ui, allow=allow)
 
 
 def _sort(boot: BootPlan, result: BootResult, folder: Path, collected: _Collected) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Machine, Splat
 from harness.measure.plan import Plan, parse_plan
 
@@ -74,6 +75,7 @@ class FakeGuest:
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         self.jobs.append((machine, job, folder))
         folder.mkdir(parents=True)
@@ -93,7 +95,12 @@ class FakeGuest:
         return BootResult(
             fate=fate,
             results=tuple(results),
-            splats=self.splats,
+            splats=tuple(
+                dataclasses.replace(splat, allowed=entry.reason)
+                if (entry := next((e for e in allow if e.covers(splat)), None))
+                else splat
+                for splat in self.splats
+            ),
             console=folder / "console.log",
             running=running,
             cause="" if fate is Fate.OK else f"the guest was lost while {running!r} ran",

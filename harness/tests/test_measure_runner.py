@@ -1,3 +1,4 @@
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from harness.core.errors import Exit
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.guest.allow import AllowEntry
 from harness.guest.job import Fate, Lane, Splat
 from harness.measure.plan import Plan
 from harness.measure.planner import Selection
@@ -16,7 +18,13 @@ from harness.tests.measure_plans import KERNELS, METRIC, FakeGuest, case, log, p
 LATENCY = {"base": 100.0, "patched": 10.0}
 
 
-def measure(tmp_path: Path, guest: FakeGuest, *plans: Plan, **selection: Any) -> MeasureResult:
+def measure(
+    tmp_path: Path,
+    guest: FakeGuest,
+    *plans: Plan,
+    allow: tuple[AllowEntry, ...] = (),
+    **selection: Any,
+) -> MeasureResult:
     return run_plans(
         plans,
         KERNELS,
@@ -25,6 +33,7 @@ def measure(tmp_path: Path, guest: FakeGuest, *plans: Plan, **selection: Any) ->
         paths=Paths(tmp_path, tmp_path / "cache", tmp_path / "out"),
         ui=Ui(quiet=True),
         folder=tmp_path / "bench",
+        allow=allow,
         guest=guest,
         lane_problem=lambda lane, _: "QEMU is too old" if lane is Lane.L3 else "",
     )
@@ -198,15 +207,17 @@ def test_figures_of_a_machine_that_was_not_asked_for_do_not_count(tmp_path: Path
 
 
 def test_splats_carry_their_boot_and_fail_unless_allowed(tmp_path: Path) -> None:
-    splat = Splat("warn", "WARNING: at mm/x.c:1", "text", 3)
+    splat = Splat("warn", "WARNING: at mm/x.c:1", "WARNING: at mm/x.c:1", 3)
     result = measure(tmp_path, FakeGuest(latency, splats=(splat,)), plan(case()), boots=1)
     assert [(s.boot, s.arm, s.kind) for s in result.splats] == [
         ("L2-base-1", "base", "warn"),
         ("L2-patched-1", "patched", "warn"),
     ]
     assert result.codes == (Exit.SPLAT,)
-    excused = Splat("warn", "WARNING: at mm/x.c:1", "text", 3, allowed="known")
-    result = measure(tmp_path / "2", FakeGuest(latency, splats=(excused,)), plan(case()), boots=1)
+    entry = AllowEntry("WARNING: at mm/x", "known", "someone", datetime.date(2030, 1, 1))
+    guest = FakeGuest(latency, splats=(splat,))
+    result = measure(tmp_path / "2", guest, plan(case()), allow=(entry,), boots=1)
+    assert {found.allowed for found in result.splats} == {"known"}
     assert result.codes == ()
 
 
