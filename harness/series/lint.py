@@ -134,7 +134,7 @@ def _subject(patch: PatchFile, text: str) -> _Found:
         yield (
             line,
             f"the subject {subject!r} is not of the form `subsystem: Do this`",
-            "subsystem, colon, a capital letter, no full stop at the end",
+            "subsystem, colon, an order, no full stop at the end",
         )
         return
     if _NOT_IMPERATIVE.fullmatch(subject.rpartition(": ")[2].split()[0]):
