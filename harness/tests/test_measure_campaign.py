@@ -24,7 +24,8 @@ def test_only_kernels_that_are_booted_are_built() -> None:
     assert kernels_of([base, both], Selection()) == ("base", "patched")
     assert kernels_of([both], Selection(lanes=(Lane.L2,))) == ("base",)
     assert kernels_of([both], Selection(case="b")) == ("base", "patched")
-    assert kernels_of([both], Selection(lanes=(Lane.L3,))) == ()
+    with pytest.raises(KseriesError, match="no case of these plans"):
+        kernels_of([both], Selection(lanes=(Lane.L3,)))
 
 
 def test_a_plan_must_belong_to_patches_of_the_series() -> None:
