@@ -205,8 +205,10 @@ class _Boot:
         size = _stat(self.folder / vng.CONSOLE)[0]
         if size != self._console:
             self._console, self._alive = size, now
-        beat = _stat(self.job_folder / "heartbeat")[1] - self._wall
-        self._alive = max(self._alive, min(beat, now))
+        written = _stat(self.job_folder / "heartbeat")[1]
+        # The two clocks may disagree by a little.
+        beat = min(written - self._wall, now) if written else 0.0
+        self._alive = max(self._alive, beat)
         if self.boot_seconds is None and (started := _stat(self.job_folder / "started")[1]):
             self.boot_seconds = round(started - self._wall, 2)
         if self.lane.measuring and now - self._asked > _ASK:
@@ -215,7 +217,17 @@ class _Boot:
         if self._done is None and jobdir.is_done(self.job_folder):
             self._done = now
         name, since, limit = self._current()
-        return Signs(now, size, self._alive, name, since, limit, self._done, self._state)
+        return Signs(
+            now=now,
+            console=size,
+            alive=self._alive,
+            beat=beat,
+            running=name,
+            running_since=since,
+            running_limit=limit,
+            done=self._done,
+            state=self._state,
+        )
 
     def report(self) -> None:
         """Call back for the commands that ended since the last call, in order."""
