@@ -182,7 +182,9 @@ def _make(paths: Paths, source: Source, ui: Ui) -> None:
     """Make the repository without a checkout; it appears whole or not at all."""
     worktree = paths.worktree
     size = max((artefact.size for artefact in source.pin.artefacts), default=0)
-    need_space(worktree, size * _CHECKOUT_RATIO, "the kernel worktree")
+    need = size * _CHECKOUT_RATIO
+    ui.line(f"the worktree will take {need / 1e9:.1f} GB: {worktree}")
+    need_space(worktree, need, "the kernel worktree")
     partial = worktree.with_name(f".{worktree.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -207,7 +209,6 @@ def _make(paths: Paths, source: Source, ui: Ui) -> None:
         git("config", key, value, repo=partial)
     shutil.rmtree(worktree, ignore_errors=True)
     partial.rename(worktree)
-    ui.line(f"worktree: {worktree}")
 
 
 def _borrow(worktree: Path, source: Source) -> None:

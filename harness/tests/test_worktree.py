@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,8 +342,13 @@ def test_resolving_a_conflict_from_the_base(bench: Bench) -> None:
     assert "kseries tree --base" in caught.value.hint
     bench.ensure(apply_texts(bench.paths, bench.source, [], quiet()))
     assert subjects(bench) == []
+    am = ["git", "am", "-q", "--reject", "--keep-non-patch", str(bench.patches / ONE)]
+    done_am = subprocess.run(am, cwd=bench.tree, capture_output=True, check=False)
+    assert done_am.returncode != 0
+    assert "+\tvalue[9] = changed_9;" in (bench.tree / "mm/mmap.c.rej").read_text()
     bench.edit("mmap_9;", "resolved_9;")
-    bench.git("commit", "-q", "-am", "mm: Change 9\n\nBody, resolved.")
+    bench.git("add", "-u")
+    bench.git("am", "-q", "--continue")
     done = bench.refresh()
     assert done.changed == (ONE,)
     assert done.removed == done.added == ()
