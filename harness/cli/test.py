@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rerun-failed", metavar="RUN", help="what failed or was flaky in a stored run"
     )
+    parser.add_argument(
+        "--append",
+        metavar="WORDS",
+        default="",
+        help="more words for the kernels' command line",
+    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML there, too")
     parser.add_argument("--tap", metavar="FILE", type=Path, help="write TAP there, too")
 
@@ -93,7 +99,9 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     prepared = prepare(context, set_name=args.config)
     folder = start_run(context)
     folder.prepared = prepared
-    outcome = add_tests(folder, prepared, selection, repeat=args.repeat)
+    outcome = add_tests(
+        folder, prepared, selection, repeat=args.repeat, append=shlex.split(args.append)
+    )
     results = folder.finish(commands=[shlex.join(["./kseries", *sys.argv[1:]])])
     files = write_outputs(results, folder.path)
     if args.junit:
