@@ -115,7 +115,15 @@ int code_put(struct code *code, size_t offset, const void *bytes, size_t len)
 
 int code_put_site(struct code *code, size_t offset, const void *insn, size_t len)
 {
-	static const uint8_t back[] = { 0xff, 0xe2 };	/* jmp *%rdx */
+	/*
+	 * 16 nops, as many bytes as uprobes copy, then jmp *%rdx: a task that
+	 * goes on in the copy instead of here does not find the way back.
+	 */
+	static const uint8_t back[] = {
+		0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+		0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+		0xff, 0xe2,
+	};
 
 	return code_put(code, offset, insn, len) ?:
 	       code_put(code, offset + len, back, sizeof(back));

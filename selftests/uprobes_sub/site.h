@@ -3,8 +3,8 @@
  * Sites: single instructions in a file of their own, executed with a chosen
  * register file, with and without a uprobe on them.
  *
- * Each site is the instruction under test followed by `jmp *%rdx`, whose bytes
- * mean `jmp *%edx` in a 32-bit task: one file serves both modes.  The file is a
+ * Each site is the instruction under test, a few nops, and `jmp *%rdx`, whose
+ * bytes mean `jmp *%edx` in a 32-bit task: one file serves both modes.  The file is a
  * memfd, so that nothing depends on the file system the test lies on.
  */
 #ifndef SITE_H
