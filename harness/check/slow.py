@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.arms import build_each
 from harness.build.kernel import Kernel, build_kernel
 from harness.build.selftests import area_configs
+from harness.check.mutants import controls
 from harness.check.station import Station, Tally
 from harness.check.stations import GUEST, Bench, cases_of_failed, trials
 from harness.check.trials import copied_repository, load_trials, run_in_copy
-from harness.core.errors import Exit, KseriesError
+from harness.core.errors import Exit
 from harness.guest.job import Command, Job, Machine
 from harness.guest.session import run_job
 from harness.guest.topology import parse_topology
@@ -40,7 +38,7 @@ def slow_stations(bench: Bench) -> list[Station]:
         Station("kasan", "our selftests under KASAN", GUEST, 1500, _debug(bench, "kasan")),
         Station("lockdep", "our selftests under lockdep", GUEST, 1500, _debug(bench, "lockdep")),
         Station("repeat", "our selftests ten times", GUEST, 1200, _repeat(bench, 10)),
-        Station("controls", "each mutant of a patch fails its case", GUEST, 2400, _controls(bench)),
+        Station("controls", "each mutant of a patch fails its case", GUEST, 2400, controls(bench)),
         Station("rule", "ten runs of freezer and core, nothing changed", full, 2400, _rule(bench)),
         Station("figures-3", "every benchmark, three boots an arm", GUEST, 900, _figures(bench)),
         Station("upstream-full", "all upstream areas", full, 7200, _upstream(bench)),
@@ -183,88 +181,6 @@ def _upstream(bench: Bench) -> Callable[[Tally], None]:
         tally.note = folder.id
 
     return work
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A broken variant of a patch: its file, and the cases of which one must fail."""
-
-    area: str
-    patch: Path
-    program: str
-    fails: tuple[str, ...]
-
-
-def load_mutants(selftests: Path) -> list[Mutant]:
-    """Return the mutants that selftests/<area>/mutants/mutants.toml lists.
-
-    A patch there that is not listed, or a listed one that is not there, is an error.
-    """
-    found = []
-    for table in sorted(selftests.glob("*/mutants/mutants.toml")):
-        data = tomllib.loads(table.read_text(encoding="utf-8"))
-        rows = data["mutant"]
-        listed = {row["patch"] for row in rows}
-        present = {path.name for path in table.parent.glob("*.patch")}
-        if listed != present:
-            raise KseriesError(
-                Exit.LINT,
-                f"mutants and their list differ: {', '.join(sorted(listed ^ present))}",
-                where=str(table),
-                hint="list each patch with the program and the cases that must fail",
-            )
-        found += [
-            Mutant(
-                table.parents[1].name,
-                table.parent / row["patch"],
-                row["program"],
-                tuple(row["fails"]),
-            )
-            for row in rows
-        ]
-    return found
-
-
-def _controls(bench: Bench) -> Callable[[Tally], None]:
-    """Build each mutant on top of the series; a named case must fail on it."""
-
-    def work(tally: Tally) -> None:
-        context, prepared = bench.context, bench.kernels()
-        patches = context.paths.repo / "patches"
-        series = [(p.file, (patches / p.file).read_text(encoding="utf-8"))
-                  for p in prepared.applied.patches]  # fmt: skip
-        mutants = load_mutants(context.paths.repo / "selftests")
-        for mutant in mutants:
-            name = f"{mutant.area}/{mutant.patch.name}"
-            text = mutant.patch.read_text(encoding="utf-8")
-            broken = apply_texts(
-                context.paths, prepared.source, [*series, (name, text)], context.ui
-            )
-            kernel = _kernel(bench, broken.top_tree)
-            problem = _caught(bench, mutant, kernel)
-            if problem:
-                tally.bad(f"{name}: {problem}")
-            else:
-                tally.good()
-            shutil.rmtree(kernel.src.parent, ignore_errors=True)
-        if not mutants:
-            tally.bad("there is no mutant: no test has shown that it can fail")
-
-    return work
-
-
-def _caught(bench: Bench, mutant: Mutant, kernel: Kernel) -> str:
-    import dataclasses
-
-    broken = dataclasses.replace(bench.kernels(), patched=kernel)
-    selection = Selection((f"{mutant.area}:{mutant.program}",))
-    outcome = add_tests(start_run(bench.context), broken, selection)
-    bad = {r.name for r in outcome.tests if r.arm == "patched" and r.status not in {"pass", "skip"}}
-    hit = [case for case in mutant.fails if case in bad]
-    if hit:
-        return ""
-    found = ", ".join(sorted(bad)) or "none"
-    return f"none of {', '.join(mutant.fails)} fails on it (failed: {found})"
 
 
 def _topic(bench: Bench) -> Callable[[Tally], None]:

@@ -17,12 +17,38 @@ from harness.kselftest.campaign import (
     run_campaign,
 )
 from harness.kselftest.known import load_known
-from harness.kselftest.plan import Selection, chosen_areas, make_plan, read_own, read_upstream
+from harness.kselftest.plan import (
+    Plan,
+    Selection,
+    chosen_areas,
+    make_plan,
+    read_own,
+    read_upstream,
+)
 from harness.measure.campaign import measure, plans_of
 from harness.measure.planner import Selection as Figures
 from harness.measure.runner import MeasureResult
 from harness.pipeline.prepare import Prepared
 from harness.pipeline.run import RunFolder
+
+
+def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
+    """Build the selected selftests, from the base kernel, and return what to run."""
+    paths = run.context.paths
+    assert prepared.base is not None
+    areas = (*read_own(paths.repo), *read_upstream())
+    chosen = chosen_areas(areas, selection)
+    start = time.monotonic()
+    install = build_selftests(
+        paths,
+        prepared.base,
+        own=paths.repo / "selftests",
+        areas=[area.name for area in chosen if area.own],
+        upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
+        ui=run.context.ui,
+    )
+    run.stage("build selftests", start)
+    return make_plan(areas, install, selection)
 
 
 def add_tests(
@@ -40,21 +66,9 @@ def add_tests(
     """
     paths, ui = run.context.paths, run.context.ui
     assert prepared.base is not None
-    areas = (*read_own(paths.repo), *read_upstream())
-    chosen = chosen_areas(areas, selection)
-    start = time.monotonic()
-    install = build_selftests(
-        paths,
-        prepared.base,
-        own=paths.repo / "selftests",
-        areas=[area.name for area in chosen if area.own],
-        upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
-        ui=ui,
-    )
-    run.stage("build selftests", start)
     today = datetime.datetime.now(datetime.UTC).date()
     request = CampaignRequest(
-        plan=make_plan(areas, install, selection),
+        plan=plan_tests(run, prepared, selection),
         repeat=repeat,
         topology=topology,
         known=load_known(today=today),
