@@ -55,11 +55,12 @@ def by_metric(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return found
 
 
-def judge(lane: Lane, topology: str, boots: Sequence[Boot], qemu: str) -> Calibration:
+def judge(lane: Lane, machine: str, boots: Sequence[Boot], qemu: str) -> Calibration:
     """Return the calibration of a lane from the figures of its boots.
 
-    boots: by metric, what each boot's calibration run printed; one boot shows
-    no repeatability, so two are the least.
+    machine: its topology and kernel words, for people; boots: by metric, what
+    each boot's calibration run printed; one boot shows no repeatability, so
+    two are the least.
     """
     if len(boots) < 2:
         raise ValueError("a calibration compares at least two boots")
@@ -71,7 +72,7 @@ def judge(lane: Lane, topology: str, boots: Sequence[Boot], qemu: str) -> Calibr
             margin,
             {"boots": len(boots), "loop_ns": statistics.median(loops), "loop_difference": margin},
             qemu,
-            f"{topology}: a fixed loop takes {statistics.median(loops):.0f} ns, "
+            f"{machine}: a fixed loop takes {statistics.median(loops):.0f} ns, "
             f"within {margin:.2%} in {len(boots)} boots",
         )
     shares = [share for boot in boots for share in boot["share"]]
@@ -94,7 +95,7 @@ def judge(lane: Lane, topology: str, boots: Sequence[Boot], qemu: str) -> Calibr
         margin,
         figures,
         qemu,
-        f"{topology}: shares of {len(boots[0]['share'])} spinners {min(shares):.2f} to "
+        f"{machine}: shares of {len(boots[0]['share'])} spinners {min(shares):.2f} to "
         f"{max(shares):.2f}; barrier {figures['barrier_us']:.0f} us, "
         f"margin {margin:.1%} from {len(boots)} boots",
     )

@@ -27,6 +27,10 @@ SKIP = 4
 CALIBRATION_BOOTS = 2
 
 
+# Lane, topology and kernel words: what decides how well a machine repeats.
+MachineKey = tuple[Lane, str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Run:
     """One command of one boot: one arm of a case, at one x or at all of them."""
@@ -55,6 +59,11 @@ class BootPlan:
     scratch: bool
     runs: tuple[Run, ...]
     calibration: Command | None = None
+
+    @property
+    def machine(self) -> MachineKey:
+        """What a calibration is about."""
+        return self.lane, self.topology, self.append
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -174,7 +183,8 @@ def _calibration_only(
     """Return the boots that are missing for the lane's calibration."""
     if not group.lane.icount:
         return []
-    alike = [b for b in boots if (b.lane, b.topology) == (group.lane, group.topology)]
+    machine = (group.lane, group.topology, group.append)
+    alike = [boot for boot in boots if boot.machine == machine]
     missing = CALIBRATION_BOOTS - len(alike)
     if not alike or missing <= 0:
         return []

@@ -23,7 +23,7 @@ from harness.measure.calibrate import Boot, by_metric, judge
 from harness.measure.figures import Key, Samples, figures, sort_samples
 from harness.measure.lanes import machine, topology_of, why_not
 from harness.measure.plan import Plan
-from harness.measure.planner import BootPlan, Run, Selection, plan_boots
+from harness.measure.planner import BootPlan, MachineKey, Run, Selection, plan_boots
 from harness.measure.verdict import Failure, read_command, test_results
 from harness.results.model import Benchmark, Calibration, Skip, SplatRecord, Status, TestResult
 
@@ -75,7 +75,8 @@ class MeasureResult:
     """What came of the plans.
 
     tests: one per case, lane and arm (did it run?) and one per target (was it
-    met?), for the run's list of tests; code: the exit status of all that.
+    met?), for the run's list of tests; codes: the exit codes that apply, of which
+    a verb takes the worst.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -93,7 +94,7 @@ class _Collected:
     """What the boots so far have given."""
 
     samples: Samples = field(default_factory=Samples)
-    calibrations: dict[tuple[Lane, str], list[Boot]] = field(default_factory=dict)
+    calibrations: dict[MachineKey, list[Boot]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     skipped: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
     splats: list[SplatRecord] = field(default_factory=list)
@@ -207,9 +208,7 @@ def _sort(boot: BootPlan, result: BootResult, folder: Path, collected: _Collecte
             by_name.get(boot.calibration.name), result, boot.calibration.name
         )
         if status is Status.PASS and not output.skip:
-            collected.calibrations.setdefault((boot.lane, boot.topology), []).append(
-                by_metric(output.samples)
-            )
+            collected.calibrations.setdefault(boot.machine, []).append(by_metric(output.samples))
         else:
             collected.failures.append(
                 Failure(
@@ -263,14 +262,13 @@ def _collect(
 
 def _calibrate(
     boots: Sequence[BootPlan], collected: _Collected
-) -> tuple[list[Calibration], dict[tuple[Lane, str], float]]:
+) -> tuple[list[Calibration], dict[MachineKey, float]]:
     """Return the calibrations, and each machine's margin."""
     calibrations: list[Calibration] = []
-    margins: dict[tuple[Lane, str], float] = {}
-    for lane, topology in dict.fromkeys(
-        (boot.lane, boot.topology) for boot in boots if boot.calibration is not None
-    ):
-        found = collected.calibrations.get((lane, topology), [])
+    margins: dict[MachineKey, float] = {}
+    for key in dict.fromkeys(boot.machine for boot in boots if boot.calibration is not None):
+        lane, topology, append = key
+        found = collected.calibrations.get(key, [])
         if len(found) < 2:
             collected.failures.append(
                 Failure(
@@ -283,21 +281,22 @@ def _calibrate(
                 )
             )
             continue
-        calibration = judge(lane, topology, found, collected.qemu)
+        calibration = judge(lane, " ".join([topology, *append]), found, collected.qemu)
         calibrations.append(calibration)
-        margins[lane, topology] = calibration.margin
+        margins[key] = calibration.margin
     return calibrations, margins
 
 
 def _case_margins(
-    plans: Sequence[Plan], margins: Mapping[tuple[Lane, str], float]
+    plans: Sequence[Plan], margins: Mapping[MachineKey, float]
 ) -> dict[tuple[str, str, Lane], float]:
+    """Return the margin of each (feature, case, lane) whose machine was calibrated."""
     return {
-        (plan.feature, case.name, lane): margins[lane, topology_of(lane, case.topology)]
+        (plan.feature, case.name, lane): margins[key]
         for plan in plans
         for case in plan.cases
         for lane in case.lanes
-        if (lane, topology_of(lane, case.topology)) in margins
+        if (key := (lane, topology_of(lane, case.topology), case.append)) in margins
     }
 
 

@@ -81,6 +81,19 @@ def test_a_calibration_has_two_boots_even_if_the_measurement_has_one() -> None:
     assert len(plan_boots([counted], programs("topic"), Selection())) == 1
 
 
+def test_another_kernel_command_line_is_another_machine_to_calibrate() -> None:
+    item = plan(
+        case("a", lanes=["L1"], boots=1), case("b", lanes=["L1"], boots=1, append=["psi=1"])
+    )
+    boots = plan_boots([item], programs("topic"), Selection(kernels=("base",)))
+    assert [(boot.name, boot.append, len(boot.runs)) for boot in boots] == [
+        ("L1-base-1", (), 1),
+        ("L1-base-2", (), 0),
+        ("L1.2-base-1", ("psi=1",), 1),
+        ("L1.2-base-2", ("psi=1",), 0),
+    ]
+
+
 def test_selections() -> None:
     item = plan(case("a", lanes=["L1", "L2"]), case("b", kernels=["patched"]))
     assert names(item, lanes=(Lane.L1,), boots=1) == ["L1-base-1", "L1-patched-1"]
