@@ -12,7 +12,8 @@ from harness.guest.splat import find_splats, panicked
 DATA = Path(__file__).parent / "data" / "consoles"
 
 # name -> kinds of splats, the start of the panic's sentence, what ran
-EXPECTED = {
+EXPECTED: dict[str, tuple[list[str], str, str]] = {
+    "guest-clean-boot": ([], "", ""),
     "guest-frozen-sysrq": ([], "", "second"),
     "guest-nmi-panic": (["panic"], "Kernel panic - not syncing: NMI: Not continuing", "second"),
     "guest-panic-before-init": (["panic"], "Kernel panic - not syncing: VFS: Unable", ""),
