@@ -27,20 +27,21 @@ class Exit(IntEnum):
 
 
 # Worst first: a dead guest explains a failed test, not the other way round.
-_SEVERITY = (Exit.DIED, Exit.HANG, Exit.SPLAT, Exit.TEST)
+_SEVERITY = (Exit.DIED, Exit.HANG, Exit.SPLAT)
 
 
 def worst(codes: Iterable[int]) -> Exit:
-    """Return the code a run with several outcomes ends with.
+    """Return the code that a run with several outcomes ends with.
 
-    Codes outside 5, 6, 7, 1 stop a verb at once, so they never meet others;
-    should they, the first one given wins over a test's result.
+    5, 6, 7 come first; then the first code that names a stage (4, 9, ...),
+    because such a stage explains the tests that failed after it; then 1.
     """
     seen = [Exit(code) for code in codes if code]
     for code in _SEVERITY:
         if code in seen:
             return code
-    return seen[0] if seen else Exit.OK
+    stages = [code for code in seen if code != Exit.TEST]
+    return (stages or seen or [Exit.OK])[0]
 
 
 class KseriesError(Exception):

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 
 class Step:
@@ -142,5 +143,6 @@ class Ui:
         for index, name in enumerate(header):
             table.add_column(name, justify="right" if index >= right else "left")
         for row in rows:
-            table.add_row(*row)
+            # Text, not markup: a case named `core[x]` keeps its brackets.
+            table.add_row(*(Text(cell) for cell in row))
         self.out.print(table)

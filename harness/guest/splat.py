@@ -57,8 +57,8 @@ _STARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("oops", r"^BUG: (kernel NULL pointer dereference|unable to handle )"),
         ("oops", r"^BUG: (TASK|IRQ|.*) ?stack guard page was hit"),
         ("oops", r"^(Oops|PANIC|traps: PANIC|Internal error)\b.*:"),
-        ("oops", r"^(general protection fault|divide error|invalid opcode|stack segment|double fault"
-                 r"|int3|bounds|alignment check|Unable to handle kernel)\b.*"),
+        ("oops", r"^(general protection fault|divide error|invalid opcode|stack segment|int3)\b"),
+        ("oops", r"^(double fault|bounds|alignment check|Unable to handle kernel)\b"),
         ("bug", r"^kernel BUG at "),
         ("bug", r"^\[ BUG: "),
         ("bug", r"^BUG[: ]"),

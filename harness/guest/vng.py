@@ -117,6 +117,9 @@ def kernel_words(machine: Machine, accel: str, slowness: float) -> list[str]:
         # A word that is no parameter goes into init's environment; see bin/udevadm.
         f"PATH={_BIN}",
         "nokaslr",
+        # The kernel waits for timer interrupts by counting cycles; on a host whose
+        # CPUs are all busy none arrives in time, and it panics before anything runs.
+        "no_timer_check",
         "panic=-1",
         "loglevel=8",
         "ignore_loglevel",

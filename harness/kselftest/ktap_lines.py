@@ -11,7 +11,8 @@ from harness.results.model import Status
 # Cases that stand for the program as a whole rather than for one of its tests.
 PLAN_CASE = "(plan)"  # fewer or more results than planned, or no plan
 END_CASE = "(end)"  # cut off, bailed out, or ended with a status of its own
-WHOLE_CASES = frozenset({PLAN_CASE, END_CASE})
+PROGRAM_CASE = "(program)"  # a program without cases, judged by its exit status
+WHOLE_CASES = frozenset({PLAN_CASE, END_CASE, PROGRAM_CASE})
 
 KSFT_SKIP = 4
 
@@ -38,6 +39,8 @@ _DIRECTIVE = re.compile(
 )
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}\b")
 _PID = re.compile(r"\b(pid|tid)([ =:]+)\d+\b", re.IGNORECASE)
+# How kselftest_harness.h and old runners say it, in a line of its own.
+TIMED_OUT = re.compile(r"(: Test terminated by timeout|^[# \t]*TIMEOUT)$")
 TOTALS = re.compile(
     r"^# Totals: pass:(\d+) fail:(\d+) xfail:(\d+) xpass:(\d+) skip:(\d+) error:(\d+)\s*$"
 )

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.core.errors import Exit, KseriesError
 from harness.core.record import write_atomic
+from harness.results.decode import DecodeError, decode
 
 SCHEMA = 1
 
@@ -42,6 +43,8 @@ class TestResult:
     "unexpected-pass", "failed", "fixed" (set by the judge); reason: why it was
     skipped, failed or excused.
     """
+
+    __test__: ClassVar[bool] = False  # not a test of pytest's
 
     suite: str
     name: str
@@ -80,6 +83,7 @@ class Benchmark:
     target: str = ""
     target_met: bool | None = None
     note: str = ""
+    limit: float | None = None  # the target as a figure in `unit`, where it is one
     x: float | None = None  # position on the x axis where a plan sweeps one
     x_label: str = ""
 
@@ -156,12 +160,45 @@ class Results:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     def save(self, path: Path) -> None:
-        """Write results.json."""
-        write_atomic(path, json.dumps(self.as_json(), indent=1) + "\n")
+        """Write results.json; never one that load_results() would refuse."""
+        body = self.as_json()
+        results_from_json(body, str(path))
+        write_atomic(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
+
+
+def results_from_json(data: Any, where: str) -> Results:
+    """Return the results that the body of results.json holds, checked strictly."""
+    schema = data.get("schema") if isinstance(data, Mapping) else None
+    if schema != SCHEMA:
+        raise KseriesError(
+            Exit.USAGE,
+            f"results of schema {schema!r}, this harness reads {SCHEMA}",
+            where=where,
+            hint="read it with the harness that wrote it, or repeat the run",
+        )
+    body = {key: value for key, value in data.items() if key != "schema"}
+    for name in ("tests", "benchmarks", "calibrations", "splats", "skips"):
+        # An absent list is a cut-off file, not a run without tests.
+        if name not in body:
+            raise _refused(DecodeError(name, "is missing"), where)
+    try:
+        return decode(Results, body)
+    except DecodeError as error:
+        raise _refused(error, where) from None
+
+
+def _refused(error: DecodeError, where: str) -> KseriesError:
+    return KseriesError(
+        Exit.USAGE,
+        f"results that do not fit schema {SCHEMA}: {error}",
+        where=where,
+        hint="the file was edited or cut off; repeat the run",
+        details={"field": error.place},
+    )
 
 
 def load_results(path: Path) -> Results:
-    """Read results.json; a wrong schema or a missing field is an error."""
+    """Read results.json; a wrong schema, type or a missing field is an error."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -171,41 +208,8 @@ def load_results(path: Path) -> Results:
             where=str(path),
             hint="`ls out/` shows the stored runs; name one, or `latest`",
         ) from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise KseriesError(
             Exit.USAGE, f"not JSON: {error}", where=str(path), hint="repeat the run"
         ) from None
-    if data.get("schema") != SCHEMA:
-        raise KseriesError(
-            Exit.USAGE,
-            f"results of schema {data.get('schema')!r}, this harness reads {SCHEMA}",
-            where=str(path),
-            hint="read it with the harness that wrote it, or repeat the run",
-        )
-    try:
-        return Results(
-            run=RunInfo(
-                **{
-                    **data["run"],
-                    "patches": tuple(data["run"]["patches"]),
-                    "commands": tuple(data["run"]["commands"]),
-                }
-            ),
-            tests=tuple(
-                TestResult(**{**item, "status": Status(item["status"])}) for item in data["tests"]
-            ),
-            benchmarks=tuple(
-                Benchmark(**{**item, "samples": tuple(tuple(boot) for boot in item["samples"])})
-                for item in data["benchmarks"]
-            ),
-            calibrations=tuple(Calibration(**item) for item in data["calibrations"]),
-            splats=tuple(SplatRecord(**item) for item in data["splats"]),
-            skips=tuple(Skip(**item) for item in data["skips"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise KseriesError(
-            Exit.USAGE,
-            f"a field is missing or unknown: {error}",
-            where=str(path),
-            hint="the file was edited or cut off; repeat the run",
-        ) from None
+    return results_from_json(data, str(path))

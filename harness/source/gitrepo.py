@@ -13,6 +13,17 @@ from harness.core.proc import Completed, run
 IDENTITY = "Agent Kernel Series <agent-kernel@localhost>"
 # Base and committer dates are fixed so that commit ids agree everywhere.
 EPOCH = "2000-01-01T00:00:00+0000"
+# The start of every git command line.  Attributes of the user would change
+# hunk headers; a cache owned by another user is read all the same.
+GIT = (
+    "git",
+    "-c",
+    "core.fsync=none",
+    "-c",
+    "core.attributesFile=/dev/null",
+    "-c",
+    "safe.directory=*",
+)
 
 
 def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -23,6 +34,7 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         GIT_CONFIG_GLOBAL="/dev/null",
         GIT_CONFIG_NOSYSTEM="1",
         GIT_CONFIG_SYSTEM="/dev/null",
+        GIT_ATTR_NOSYSTEM="1",
         GIT_AUTHOR_NAME=name,
         GIT_AUTHOR_EMAIL=email,
         GIT_AUTHOR_DATE=EPOCH,
@@ -48,7 +60,7 @@ def git(
 ) -> Completed:
     """Run git in repo (a worktree or a bare repository) with the clean configuration."""
     return run(
-        ["git", "-c", "core.fsync=none", "-C", repo, *args],
+        [*GIT, "-C", repo, *args],
         stdin=stdin,
         check=check,
         env=clean_env(env),

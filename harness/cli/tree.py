@@ -1,0 +1,74 @@
+"""kseries tree: the pinned kernel with the series applied, as a git worktree."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness.core.context import Context, Outcome
+from harness.series.series import read_series
+from harness.series.tree import apply_series, apply_texts
+from harness.series.worktree import edited_files, ensure_worktree, head_commit, top_commit
+from harness.source.pin import load_pin
+from harness.source.store import ensure_source
+
+DESCRIPTION = """\
+Fetch and verify the pinned kernel, apply the series, check it out as a git
+worktree, and print where.  The branch `series` is yours to edit with plain
+git; kseries/base is the pinned kernel, kseries/top what patches/ has.
+Edits that are not in patches/ are never overwritten: `kseries refresh` first.
+
+With --base the worktree holds the base alone; patches that you then apply by
+hand (`git am --reject --keep-non-patch`) are found again by their subject,
+and `kseries refresh` leaves the others as they are.
+
+--source takes a tarball, an unpacked kernel or a git repository with the
+release's tag, where the network has none.  Whatever it is, its tree id must
+be the pin's (exit 9)."""
+EXAMPLE = """\
+  cd $(kseries tree -q) && git rebase -i kseries/base
+  kseries tree --source ~/Downloads/linux-6.18.15.tar.xz"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="print the path alone")
+    parser.add_argument(
+        "--source", metavar="X", help="take the kernel from a tarball, a folder or a git repository"
+    )
+    parser.add_argument("--base", action="store_true", help="leave the series out")
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    """Make or find the worktree."""
+    paths = context.paths
+    source = ensure_source(paths, load_pin(paths.repo / "pin.toml"), context.ui, args.source)
+    series = read_series(paths.repo / "patches")
+    if args.base:
+        applied = apply_texts(paths, source, [], context.ui)
+    else:
+        applied = apply_series(paths, source, series, context.ui)
+    worktree = ensure_worktree(paths, source, series, applied, context.ui)
+    edited = edited_files(worktree)
+    ahead = head_commit(worktree) != top_commit(worktree)
+    data = {
+        "worktree": str(worktree),
+        "pin": source.pin.version,
+        "base_commit": applied.base_commit,
+        "base_tree": applied.base_tree,
+        "top_commit": applied.top_commit,
+        "top_tree": applied.top_tree,
+        "patches": [vars(patch) for patch in applied.patches],
+        "edited": edited,
+        "commits_not_in_patches": ahead,
+    }
+    if args.quiet:
+        return Outcome(data=data, text=str(worktree))
+    lines = [
+        str(worktree),
+        f"  Linux {source.pin.version}, {len(applied.patches)} of {len(series.entries)} "
+        f"patches applied, tree {applied.top_tree[:12]}",
+    ]
+    lines += [f"  {patch.commit[:12]} {patch.subject}" for patch in applied.patches]
+    if edited or ahead:
+        lines.append("  it has work that patches/ does not have: commit, then `kseries refresh`")
+    return Outcome(data=data, text="\n".join(lines))

@@ -1,0 +1,283 @@
+"""A whole test campaign: base against patched, reruns, verdicts.
+
+What `kseries test`, `check`, `demo` and `ci` have in common.  The parts are
+pure (plan, judge) or run guests (runner); this module puts them in order and
+writes the logs of a run folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+from harness.core.errors import Exit, worst
+from harness.core.paths import Paths
+from harness.core.ui import Step, Ui
+from harness.guest.allow import AllowEntry
+from harness.guest.job import BootResult, CommandResult, Fate, Machine
+from harness.guest.topology import Node, Topology
+from harness.kselftest.judge import (
+    BASE,
+    GUESTS,
+    PATCHED,
+    Run,
+    code_of,
+    judge,
+    need_rerun,
+    rerun_schedule,
+    schedule,
+)
+from harness.kselftest.known import KnownFlaky
+from harness.kselftest.ktap_lines import PROGRAM_CASE
+from harness.kselftest.plan import Plan, PlannedTest
+from harness.kselftest.runner import Round, RunJob, run_round
+from harness.results.model import Skip, SplatRecord, Status, TestResult
+
+TOPOLOGY_4X2 = Topology(tuple(Node(2, 512) for _ in range(4)))
+
+
+class Kernels(Protocol):
+    """The two kernels under test."""
+
+    @property
+    def base(self) -> Path:
+        """The base bzImage."""
+
+    @property
+    def patched(self) -> Path | None:
+        """The patched bzImage, None to run on the base alone."""
+
+
+@dataclass(frozen=True)
+class KernelPair:
+    """Two bzImages as plain paths."""
+
+    base: Path
+    patched: Path | None = None
+
+
+@dataclass(frozen=True)
+class CampaignRequest:
+    """What to run: the plan, how often, on which machine, what is excused.
+
+    known: cases known to be flaky; allow: splats that do not count; append:
+    words for the kernels' command line.
+    """
+
+    plan: Plan
+    repeat: int = 1
+    topology: Topology = TOPOLOGY_4X2
+    known: tuple[KnownFlaky, ...] = ()
+    allow: tuple[AllowEntry, ...] = ()
+    append: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """What came of it.
+
+    tests: judged, all attempts; splats of all boots, allowed ones included;
+    skips: what was left out; problems: boots whose console or topology cannot
+    be trusted; boots: by folder name; code: the exit status they lead to.
+    """
+
+    tests: tuple[TestResult, ...]
+    splats: tuple[SplatRecord, ...]
+    skips: tuple[Skip, ...]
+    boots: dict[str, BootResult] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    code: Exit = Exit.OK
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Cases that passed, failed and were skipped, each counted once.
+
+        A case counts as failed when a verdict fails it, as skipped when the
+        patched kernel (or the only one) skipped it, else as passed.
+        """
+        failed, skipped = set(), set()
+        keys: dict[tuple[str, str], None] = {}
+        arms = {result.arm for result in self.tests}
+        for result in self.tests:
+            key = (result.suite, result.name)
+            keys[key] = None
+            if result.verdict not in {"ok", "fixed", "flaky"}:
+                failed.add(key)
+            elif result.status is Status.SKIP and (result.arm == PATCHED or PATCHED not in arms):
+                skipped.add(key)
+        skipped -= failed
+        return len(keys) - len(failed) - len(skipped), len(failed), len(skipped)
+
+
+def guest_results(rounds: Sequence[Round]) -> tuple[TestResult, ...]:
+    """Return a failure for each boot that died, hung or cannot be trusted.
+
+    They belong to the results because a test's verdict may be excused (flaky,
+    or as on the base) while a guest that died under it may not.  A boot
+    without a whole console or with another topology proves nothing either.
+    """
+    found = []
+    for done in rounds:
+        for name, boot in done.boots.items():
+            if boot.fate is Fate.OK:
+                continue
+            status = Status.CRASH if boot.fate is Fate.DIED else Status.TIMEOUT
+            under = f" under {boot.running}" if boot.running else ""
+            found.append((done, name, status, f"{boot.fate.value}{under}: {boot.cause}"))
+        for problem in done.problems:
+            name, _, reason = problem.partition(": ")
+            found.append((done, name, Status.FAIL, reason))
+    return tuple(
+        TestResult(GUESTS, name, d.arm, d.attempt, status, verdict="failed", reason=reason)
+        for d, name, status, reason in found
+    )
+
+
+def exit_code(tests: Sequence[TestResult], splats: Sequence[SplatRecord]) -> Exit:
+    """Return a campaign's exit status: dead guests, hangs, splats, then tests."""
+    codes = [code_of(result) for result in tests]
+    if any(not splat.allowed for splat in splats):
+        codes.append(Exit.SPLAT)
+    return worst(codes)
+
+
+def plan_skips(plan: Plan) -> tuple[Skip, ...]:
+    """Return what a plan leaves out, with reasons, for results.json."""
+    left = [Skip(suite, "belongs to the full lane: --full runs it") for suite in plan.left_out]
+    return (*left, *(Skip(what, reason) for what, reason in plan.remarks))
+
+
+def not_built_results(plan: Plan, arms: Sequence[str]) -> tuple[TestResult, ...]:
+    """Return a failure for each planned suite that could not be built."""
+    return tuple(
+        TestResult(
+            suite,
+            PROGRAM_CASE,
+            arm,
+            1,
+            Status.MISSING,
+            expected="as-base",
+            verdict="failed",
+            reason=f"not built: {reason}",
+        )
+        for suite, reason in plan.not_built
+        for arm in arms
+    )
+
+
+@dataclass
+class _Campaign:
+    """A campaign while it runs: its rounds so far."""
+
+    request: CampaignRequest
+    kernels: Kernels
+    folder: Path
+    paths: Paths
+    ui: Ui
+    run_job: RunJob
+    rounds: list[Round] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[TestResult]:
+        return [result for done in self.rounds for result in done.results]
+
+    def run(self, plan: Sequence[Run], tests: Sequence[PlannedTest], title: str) -> None:
+        """Run these tests in these rounds."""
+        runs = [(arm, n) for arm, n in plan if self._kernel(arm) is not None]
+        total = len(runs) * len(tests)
+        with self.ui.step(title, total) as step:
+            ended = 0
+            for arm, attempt in runs:
+                kernel = self._kernel(arm)
+                assert kernel is not None
+                machine = Machine(kernel, self.request.topology, append=self.request.append)
+                tick = _Tick(step, ended, f"{arm} {attempt}")
+                done = run_round(
+                    tests,
+                    machine,
+                    arm,
+                    attempt,
+                    self.folder / "boots",
+                    run_job=self.run_job,
+                    paths=self.paths,
+                    ui=self.ui,
+                    allow=self.request.allow,
+                    on_result=tick,
+                )
+                ended += len(tests)
+                self.rounds.append(done)
+                self._log(done)
+
+    def _kernel(self, arm: str) -> Path | None:
+        return self.kernels.base if arm == BASE else self.kernels.patched
+
+    def _log(self, done: Round) -> None:
+        """Append a round's program outputs to the run's ktap.log."""
+        path = self.folder / "ktap.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as out:
+            for name, boot in done.boots.items():
+                for result in boot.results:
+                    if result.log.exists():
+                        out.write(f"# {name} {result.name} status {result.status}\n".encode())
+                        out.write(result.log.read_bytes().rstrip(b"\n") + b"\n")
+
+
+@dataclass
+class _Tick:
+    """Moves the bar when a command ends."""
+
+    step: Step
+    ended: int
+    label: str
+
+    def __call__(self, result: CommandResult) -> None:
+        self.ended += 1
+        self.step.update(self.ended, f"{self.label}: {result.name}")
+
+
+def run_campaign(
+    request: CampaignRequest,
+    *,
+    paths: Paths,
+    ui: Ui,
+    kernels: Kernels,
+    folder: Path,
+    run_job: RunJob | None = None,
+    rerun: bool = True,
+) -> CampaignResult:
+    """Run a plan on base and patched, rerun what got worse, judge, and return all.
+
+    folder: the run's folder; boots/ and ktap.log are made in it.  run_job:
+    how guests are run (the real one unless a test says otherwise); rerun:
+    False takes the first rounds as they are.
+    """
+    if run_job is None:
+        # Loaded late: judging and planning need nothing of QEMU's side.
+        run_job = cast(RunJob, importlib.import_module("harness.guest.session").run_job)
+    plan = request.plan
+    work = _Campaign(request, kernels, folder, paths, ui, run_job)
+    tests = list(plan.tests)
+    two_armed = kernels.patched is not None
+    if tests:
+        work.run(schedule(request.repeat), tests, "selftests, base and patched")
+        suites = need_rerun(tests, work.results, request.repeat) if rerun and two_armed else ()
+        again = [test for test in tests if test.suite in suites]
+        if again:
+            ui.line(f"worse on the patched kernel, so run again: {', '.join(suites)}")
+            work.run(rerun_schedule(work.results), again, "selftests again, alternating")
+    judgement = judge(tests, work.results, request.known, repeat=request.repeat)
+    arms = (BASE, PATCHED) if two_armed else (BASE,)
+    results = (*judgement.results, *guest_results(work.rounds), *not_built_results(plan, arms))
+    splats = tuple(splat for done in work.rounds for splat in done.splats)
+    return CampaignResult(
+        tests=results,
+        splats=splats,
+        skips=plan_skips(plan),
+        boots={name: boot for done in work.rounds for name, boot in done.boots.items()},
+        problems=tuple(problem for done in work.rounds for problem in done.problems),
+        code=exit_code(results, splats),
+    )
