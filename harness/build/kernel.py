@@ -165,6 +165,7 @@ class _Job:
             self.src,
             self.build,
             "-Oline",
+            "--no-print-directory",
             "bzImage",
             *(["scripts_gdb"] if "CONFIG_GDB_SCRIPTS=y" in self._config_text() else []),
             jobs=self.jobs,

@@ -99,7 +99,7 @@ def first_error(log: str, src: Path, build: Path, *, limit: int = 12) -> BuildEr
     chosen: list[str] = []
     for line in lines[start:]:
         if _MAKE_ERROR.match(line) and chosen:
-            chosen.append(line)
+            chosen.append(_shorten(line, src, build))
             break
         if len(chosen) >= limit:
             break

@@ -16,17 +16,19 @@ from harness.core.proc import run
 from harness.core.record import Record, hash_files, load_record, record_key, save_record
 from harness.core.ui import Ui
 
+SHARED = "include"
+
 
 def build_benchmark(
     paths: Paths, topic_dir: Path, kernel: Kernel, ui: Ui, *, jobs: int | None = None
 ) -> Path:
     """Return the folder with a topic's programs, building them if need be.
 
-    topic_dir: benchmarks/<topic>; its Makefile is run on a copy, with a copy
-    of benchmarks/include (kseries.h) beside it as ../include, as
+    topic_dir: benchmarks/<topic>; its Makefile is run on a copy as
     `make OUTPUT= CC= CLANG= KERNEL_SRC= KERNEL_BUILD=` and leaves its programs
     in OUTPUT (linked statically where it can, as guests boot the host's root
-    but rivals may not).  A topic without a Makefile has nothing to build: the
+    but rivals may not).  benchmarks/include, which topics share, lies beside the
+    copy as ../include.  A topic without a Makefile has nothing to build: the
     folder then holds its files alone.
     """
     toolchain = detect_toolchain()
@@ -37,11 +39,11 @@ def build_benchmark(
             where=str(topic_dir),
             hint="a topic is a folder below benchmarks/ with a plan.toml",
         )
-    include = topic_dir.parent / "include"
+    common = topic_dir.parent / SHARED
     inputs = {
         "topic": topic_dir.name,
         "files": hash_files(topic_dir),
-        "include": hash_files(include) if include.is_dir() else "",
+        "shared": hash_files(common) if common.is_dir() else "",
         "tree": kernel.tree,
         "config": kernel.config_hash,
         "compiler": toolchain.bpf_id,
@@ -54,14 +56,15 @@ def build_benchmark(
         if record is not None and all((output / name).exists() for name in record.outputs["files"]):
             return output
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(topic_dir, folder / "src")
-        if include.is_dir():
-            shutil.copytree(include, folder / "include")
+        src = folder / "src" / topic_dir.name
+        shutil.copytree(topic_dir, src)
+        if common.is_dir():
+            shutil.copytree(common, folder / "src" / SHARED)
         output.mkdir()
-        if (folder / "src/Makefile").is_file():
-            _make(paths, folder, kernel, ui, jobs or default_jobs())
+        if (src / "Makefile").is_file():
+            _make(paths, src, output, kernel=kernel, ui=ui, jobs=jobs or default_jobs())
         files = sorted(str(p.relative_to(output)) for p in output.rglob("*") if p.is_file())
-        if not files and (folder / "src/Makefile").is_file():
+        if not files and (src / "Makefile").is_file():
             raise KseriesError(
                 Exit.BUILD,
                 f"the Makefile of the benchmark {topic_dir.name} left no program",
@@ -72,28 +75,28 @@ def build_benchmark(
     return output
 
 
-def _make(paths: Paths, folder: Path, kernel: Kernel, ui: Ui, jobs: int) -> None:
+def _make(paths: Paths, src: Path, output: Path, *, kernel: Kernel, ui: Ui, jobs: int) -> None:
     toolchain = detect_toolchain()
-    src = folder / "src"
-    log = folder / "make.log"
+    log = output.with_name("make.log")
     line: list[str | Path] = [
         "make",
         "-C",
         src,
-        f"OUTPUT={folder / 'bin'}",
+        f"OUTPUT={output}",
         f"CC={toolchain.cc}",
         f"CLANG={toolchain.clang or 'clang'}",
         f"KERNEL_SRC={kernel.src}",
         f"KERNEL_BUILD={kernel.build}",
         f"-j{jobs}",
         "-Oline",
+        "--no-print-directory",
     ]
     env = build_env(paths) | {"PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ.get("HOME", "/")}
-    with ui.step(f"build benchmark {folder.name.split('-')[1]}") as step:
+    with ui.step(f"build benchmark {src.name}") as step:
         done = run(line, env=env, check=False, output=log)
         step.note = "built" if done.ok else "failed"
     if not done.ok:
-        error = first_error(done.stdout, src, folder)
+        error = first_error(done.stdout, src, output)
         raise KseriesError(
             Exit.BUILD,
             "the benchmark does not build\n" + "\n".join(f"    {text}" for text in error.lines),

@@ -319,6 +319,7 @@ class _Place:
             f"LLVM_CONFIG=llvm-config{suffix}",
             f"-j{self._jobs()}",
             "-Oline",
+            "--no-print-directory",
             "install",
         ]
 

@@ -17,7 +17,7 @@ from harness.core.record import hash_json
 
 # Older clangs lose the kptr tags of BPF objects.
 CLANG_MIN = 16
-_FOREIGN = ("KBUILD_", "KCONFIG_", "CCACHE_", "MAKE", "CONFIG_", "KSFT_", "LLVM")
+_FOREIGN = ("KBUILD_", "KCONFIG_", "CCACHE_", "MAKE", "CONFIG_", "KSFT_", "LLVM", "LC_")
 _FOREIGN_NAMES = frozenset(
     {"ARCH", "SRCARCH", "CC", "LD", "HOSTCC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "CLANG"}
     | {"CROSS_COMPILE", "LOCALVERSION", "O", "OUTPUT", "V", "KCFLAGS", "KAFLAGS", "KDIR"}
@@ -121,8 +121,11 @@ def build_env(paths: Paths) -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(_FOREIGN) and key not in _FOREIGN_NAMES
     }
+    # The kernel's Makefile drops LC_ALL, so both say how gcc quotes in its
+    # messages; ccache, which replays them, hashes LANG.
     env.update(
-        LC_ALL="C",
+        LANG="C.UTF-8",
+        LC_ALL="C.UTF-8",
         TZ="UTC",
         KBUILD_BUILD_TIMESTAMP="Thu Jan  1 00:00:00 UTC 1970",
         KBUILD_BUILD_USER="kseries",

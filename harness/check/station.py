@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.core.errors import Exit, KseriesError, worst
@@ -90,16 +90,19 @@ def run_stations(
     budget: float | None,
     started: float,
     done: Callable[[StationResult], None] | None = None,
+    before: Mapping[str, StationResult] | None = None,
 ) -> list[StationResult]:
     """Run the stations in order and return how each ended; never raises for a failure.
 
     strict: a station that the host cannot do counts as failed; budget:
     seconds since `started` after which nothing may still run: a station whose
-    estimate does not fit is not begun, and counts as failed.
+    estimate does not fit is not begun, and counts as failed; done: told of
+    each result at once; before: what an earlier run has shown already.
     """
     results: list[StationResult] = []
     for station in stations:
-        result = _one(station, results, ui, strict=strict, budget=budget, started=started)
+        earlier = [*(before or {}).values(), *results]
+        result = _one(station, earlier, ui, strict=strict, budget=budget, started=started)
         results.append(result)
         report_station(result, ui)
         if done:

@@ -16,6 +16,7 @@ from harness.check.trials import load_trials, run_trial
 from harness.core.context import Context
 from harness.core.errors import Exit
 from harness.core.proc import run
+from harness.kselftest.plan import Selection
 from harness.pipeline.evidence import add_figures, add_tests
 from harness.pipeline.prepare import Prepared, prepare
 from harness.pipeline.run import RunFolder, start_run
@@ -123,16 +124,20 @@ def _form(bench: Bench) -> Callable[[Tally], None]:
 
 def _unit(bench: Bench) -> Callable[[Tally], None]:
     def work(tally: Tally) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            xml = Path(folder) / "unit.xml"
-            done = run(
-                [sys.executable, "-m", "pytest", f"--junit-xml={xml}"],
-                cwd=bench.context.paths.repo,
-                check=False,
-            )
-            count_junit(xml, done.stdout, tally)
+        _pytest(bench, tally, "not real_tarball")
 
     return work
+
+
+def _pytest(bench: Bench, tally: Tally, marker: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        xml = Path(folder) / "unit.xml"
+        done = run(
+            [sys.executable, "-m", "pytest", "-m", marker, f"--junit-xml={xml}"],
+            cwd=bench.context.paths.repo,
+            check=False,
+        )
+        count_junit(xml, done.stdout, tally)
 
 
 def count_junit(xml: Path, said: str, tally: Tally) -> None:
@@ -156,15 +161,12 @@ def count_junit(xml: Path, said: str, tally: Tally) -> None:
 def _tree(bench: Bench) -> Callable[[Tally], None]:
     def work(tally: Tally) -> None:
         from harness.build.arms import prepare as prepare_tree
-        from harness.series.gates import lossless
 
         context = bench.context
-        source, applied = prepare_tree(context.paths, context.ui)
+        _, applied = prepare_tree(context.paths, context.ui)
         tally.good(1 + len(applied.patches))  # the pin, and each patch that applies
-        for problem in lossless(context.paths, source, applied, context.ui):
-            tally.bad(problem, Exit.APPLY)
-        if not tally.failed:
-            tally.good(len(applied.patches))
+        # Every refusal of the pin on real input, and the lossless quilt.
+        _pytest(bench, tally, "real_tarball")
 
     return work
 
@@ -191,7 +193,8 @@ def _upstream(bench: Bench) -> Callable[[Tally], None]:
 
 
 def _tests(bench: Bench, tally: Tally, upstream: Sequence[str]) -> None:
-    outcome = add_tests(bench.run_folder(), bench.kernels(), upstream=upstream)
+    selection = Selection(upstream=tuple(upstream))
+    outcome = add_tests(bench.run_folder(), bench.kernels(), selection)
     passed, failed, skipped = outcome.counts
     tally.good(passed)
     tally.skipped += skipped

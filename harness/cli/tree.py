@@ -18,8 +18,8 @@ git; kseries/base is the pinned kernel, kseries/top what patches/ has.
 Edits that are not in patches/ are never overwritten: `kseries refresh` first.
 
 With --base the worktree holds the base alone; patches that you then apply by
-hand (`git am -3 --keep-non-patch`) are found again by their subject, and
-`kseries refresh` leaves the others as they are.
+hand (`git am --reject --keep-non-patch`) are found again by their subject,
+and `kseries refresh` leaves the others as they are.
 
 --source takes a tarball, an unpacked kernel or a git repository with the
 release's tag, where the network has none.  Whatever it is, its tree id must

@@ -67,6 +67,7 @@ class Ui:
         self.console = Console(file=self.stream, no_color=not color, highlight=False)
         self.out = Console(file=sys.stdout, no_color=not color, highlight=False)
         self.progress: Progress | None = None
+        self._warned: set[str] = set()
 
     @property
     def live(self) -> bool:
@@ -81,6 +82,12 @@ class Ui:
     def warn(self, text: str) -> None:
         """Print a line that must not be missed, even with --quiet."""
         self.console.print(text, style="bold yellow", markup=False, soft_wrap=True)
+
+    def warn_once(self, text: str) -> None:
+        """Warn, unless this invocation has said the same before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     @contextlib.contextmanager
     def step(self, name: str, total: float | None = None) -> Iterator[Step]:

@@ -128,7 +128,7 @@ def find_accel(
     """Return the accelerator for this host: probed once per host boot and QEMU.
 
     KSERIES_ACCEL=kvm or tcg overrides.  KVM that opens but does not work is
-    said loudly each time, since every guest is slower for it.
+    said loudly in each invocation, since every guest is slower for it.
     """
     forced = os.environ.get("KSERIES_ACCEL")
     if forced:
@@ -148,5 +148,5 @@ def find_accel(
         accel = choose(probe_one(qemu, "kvm"), probe_one(qemu, "tcg"))
         save_record(paths.records, Record("accel", inputs, vars(accel)))
     if accel.name == "tcg":
-        ui.warn(f"KVM is not used: {accel.reason}. Guests run under TCG, which is slower.")
+        ui.warn_once(f"KVM is not used: {accel.reason}. Guests run under TCG, which is slower.")
     return accel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
-import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,7 @@ def _kernel(args: argparse.Namespace, context: Context) -> tuple[Path, Path | No
 def run_folder(context: Context, verb: str) -> Path:
     """Make and return a new folder in out/ for one guest."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = context.paths.out / f"{verb}-{now}-{os.getpid()}"
-    folder.mkdir(parents=True)
+    context.paths.out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{verb}-{now}-", dir=context.paths.out))
+    folder.chmod(0o755)
     return folder

@@ -30,8 +30,10 @@ _SHELL = f"""\
 sh {GUEST_FOLDER}/guest.sh {GUEST_FOLDER} setup
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH HOME=/root
+export PS1='\\u@\\h:\\w\\$ '
 cd {SCRATCH_FOLDER}
-exec bash -i
+# Without the user's start-up files: they are for the host, and slow here.
+exec bash --norc -i
 """
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL
+LAST = 10.0  # seconds for the dead to leave on a busy host
 
 
 class GuestProcess:
@@ -96,12 +97,15 @@ class GuestProcess:
         return True
 
     def kill(self) -> None:
-        """End vng and QEMU: asked first, so that QEMU closes its files, then forced."""
-        if self._signal(signal.SIGTERM):
-            end = time.monotonic() + GRACE
-            while time.monotonic() < end and self._others():
-                time.sleep(0.05)
-        self._signal(signal.SIGKILL)
+        """End vng and QEMU: asked first, so that QEMU closes its files, then forced.
+
+        Returns when they are gone: their files are theirs no more.
+        """
+        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, LAST)):
+            if self._signal(number):
+                end = time.monotonic() + patience
+                while time.monotonic() < end and self._others():
+                    time.sleep(0.05)
         self._child.wait()
 
     def _others(self) -> bool:

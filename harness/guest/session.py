@@ -30,8 +30,9 @@ from harness.guest.splat import find_splats, panicked
 from harness.guest.topocheck import verify_topology
 from harness.guest.watch import Act, Signs, Watch
 
-SCRATCH_SIZE = "4G"  # sparse: a boot that writes nothing takes a few MB
 _TICK = 0.25  # seconds between looks
+_LATER = 1.0  # the same in a boot that takes long: each look costs CPU time
+_LONG = 60.0
 _ASK = 10.0  # seconds between questions to QEMU in lanes without a heartbeat
 
 
@@ -129,7 +130,7 @@ def prepare(
         (folder / name).unlink(missing_ok=True)
     jobdir.write_job(folder / vng.JOB, machine, job)
     words = vng.vng_line(machine, host, job.share, interactive=interactive)
-    line = vng.pasteable(words, host, folder)
+    line = vng.pasteable(machine, words, host, folder)
     (folder / "command.txt").write_text(line + "\n")
     return Guest(folder, host, words, vng.environment(host, folder), line)
 
@@ -161,13 +162,7 @@ def guest_files(machine: Machine, folder: Path) -> Iterator[None]:
     try:
         if machine.scratch:
             disk.unlink(missing_ok=True)
-            # Without lazy init the guest's ext4lazyinit would write in the
-            # background while something is measured; discard is meaningless.
-            options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-            run(
-                ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E", options, disk, SCRATCH_SIZE],
-                timeout=120,
-            )
+            run(vng.scratch_command(), cwd=folder, timeout=120)
         yield
     finally:
         disk.unlink(missing_ok=True)
@@ -210,8 +205,10 @@ class _Boot:
         size = _stat(self.folder / vng.CONSOLE)[0]
         if size != self._console:
             self._console, self._alive = size, now
-        beat = _stat(self.job_folder / "heartbeat")[1] - self._wall
-        self._alive = max(self._alive, min(beat, now))
+        written = _stat(self.job_folder / "heartbeat")[1]
+        # The two clocks may disagree by a little.
+        beat = min(written - self._wall, now) if written else 0.0
+        self._alive = max(self._alive, beat)
         if self.boot_seconds is None and (started := _stat(self.job_folder / "started")[1]):
             self.boot_seconds = round(started - self._wall, 2)
         if self.lane.measuring and now - self._asked > _ASK:
@@ -220,7 +217,17 @@ class _Boot:
         if self._done is None and jobdir.is_done(self.job_folder):
             self._done = now
         name, since, limit = self._current()
-        return Signs(now, size, self._alive, name, since, limit, self._done, self._state)
+        return Signs(
+            now=now,
+            console=size,
+            alive=self._alive,
+            beat=beat,
+            running=name,
+            running_since=since,
+            running_limit=limit,
+            done=self._done,
+            state=self._state,
+        )
 
     def report(self) -> None:
         """Call back for the commands that ended since the last call, in order."""
@@ -262,7 +269,7 @@ def _stat(path: Path) -> tuple[int, float]:
 def _watch(boot: _Boot, watch: Watch, process: GuestProcess, step: Step, slow: Slowness) -> None:
     """Look after the guest until it has ended or is lost."""
     while True:
-        ended = process.wait(_TICK)
+        ended = process.wait(_TICK if boot.seconds < _LONG else _LATER)
         known = boot.boot_seconds is not None
         signs = boot.look()
         if not known and boot.boot_seconds is not None:

@@ -12,7 +12,7 @@ from harness.guest.qemu import Qemu
 # and the prod kernel: a base, and a share for each CPU that is brought up.
 _REFERENCE = {"kvm": (3.0, 0.1), "tcg": (6.0, 0.5), "icount": (9.0, 1.0)}
 _UNKNOWN = 2.0  # before the first boot: patient, not endless
-_MOST = 10.0
+_MOST = 4.0  # a heartbeat every 2 s must not need 20 minutes to be missed
 
 
 def reference(accel: str, machine: Machine) -> float:

@@ -14,6 +14,9 @@ from harness.guest.job import Fate, Job, Lane
 SYSRQ_WAIT = 10.0  # seconds for the kernel to print what SysRq asked for
 NMI_WAIT = 5.0
 POWER_OFF = 30.0  # seconds from the verdict to QEMU's end
+# A kernel whose user space is gone may go on complaining (an RCU stall speaks up
+# every minute), so without a heartbeat its lines buy this many silences at most.
+BABBLE = 3.0
 OVERTIME = 60.0  # seconds past a command's own limit: it could not be killed
 
 
@@ -34,6 +37,7 @@ class Signs:
     now: float
     console: int  # bytes
     alive: float  # when the console or the heartbeat last changed
+    beat: float = 0.0  # when the heartbeat last changed, 0 before its first
     running: str = ""  # the command that runs, if known
     running_since: float = 0.0
     running_limit: float = 0.0
@@ -100,6 +104,13 @@ class Watch:
             signs.now - signs.alive > (quiet := self._silence * self.slowness)
         ):
             self._lose(Fate.HUNG, f"no console line and no heartbeat for {quiet:.0f} s{during}")
+        elif self._silence is not None and (
+            signs.beat
+            and signs.now - signs.beat > (quiet := BABBLE * self._silence * self.slowness)
+        ):
+            self._lose(
+                Fate.HUNG, f"no heartbeat for {quiet:.0f} s, though the kernel speaks{during}"
+            )
         elif signs.running_limit and overtime > OVERTIME * self.slowness:
             self._lose(
                 Fate.HUNG,

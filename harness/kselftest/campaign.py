@@ -21,9 +21,10 @@ from harness.guest.job import BootResult, CommandResult, Fate, Machine
 from harness.guest.topology import Node, Topology
 from harness.kselftest.judge import (
     BASE,
+    GUESTS,
     PATCHED,
-    Judgement,
     Run,
+    code_of,
     judge,
     need_rerun,
     rerun_schedule,
@@ -111,27 +112,35 @@ class CampaignResult:
         return len(keys) - len(failed) - len(skipped), len(failed), len(skipped)
 
 
-def exit_code(
-    judgement: Judgement,
-    boots: Sequence[BootResult],
-    splats: Sequence[SplatRecord],
-    problems: Sequence[str],
-) -> Exit:
-    """Return a campaign's exit status: dead guests, hangs, splats, then tests.
+def guest_results(rounds: Sequence[Round]) -> tuple[TestResult, ...]:
+    """Return a failure for each boot that died, hung or cannot be trusted.
 
-    A boot that cannot be trusted (no console, another topology) counts as a
-    failed test: its clean log proves nothing.
+    They belong to the results because a test's verdict may be excused (flaky,
+    or as on the base) while a guest that died under it may not.  A boot
+    without a whole console or with another topology proves nothing either.
     """
-    codes = [judgement.code]
-    for boot in boots:
-        if boot.fate is Fate.DIED:
-            codes.append(Exit.DIED)
-        elif boot.fate in {Fate.HUNG, Fate.LIMIT}:
-            codes.append(Exit.HANG)
+    found = []
+    for done in rounds:
+        for name, boot in done.boots.items():
+            if boot.fate is Fate.OK:
+                continue
+            status = Status.CRASH if boot.fate is Fate.DIED else Status.TIMEOUT
+            under = f" under {boot.running}" if boot.running else ""
+            found.append((done, name, status, f"{boot.fate.value}{under}: {boot.cause}"))
+        for problem in done.problems:
+            name, _, reason = problem.partition(": ")
+            found.append((done, name, Status.FAIL, reason))
+    return tuple(
+        TestResult(GUESTS, name, d.arm, d.attempt, status, verdict="failed", reason=reason)
+        for d, name, status, reason in found
+    )
+
+
+def exit_code(tests: Sequence[TestResult], splats: Sequence[SplatRecord]) -> Exit:
+    """Return a campaign's exit status: dead guests, hangs, splats, then tests."""
+    codes = [code_of(result) for result in tests]
     if any(not splat.allowed for splat in splats):
         codes.append(Exit.SPLAT)
-    if problems:
-        codes.append(Exit.TEST)
     return worst(codes)
 
 
@@ -262,18 +271,13 @@ def run_campaign(
             work.run(rerun_schedule(work.results), again, "selftests again, alternating")
     judgement = judge(tests, work.results, request.known, repeat=request.repeat)
     arms = (BASE, PATCHED) if two_armed else (BASE,)
-    unbuilt = not_built_results(plan, arms)
-    boots = {name: boot for done in work.rounds for name, boot in done.boots.items()}
+    results = (*judgement.results, *guest_results(work.rounds), *not_built_results(plan, arms))
     splats = tuple(splat for done in work.rounds for splat in done.splats)
-    problems = tuple(problem for done in work.rounds for problem in done.problems)
-    for problem in problems:
-        ui.warn(problem)
-    code = exit_code(judgement, list(boots.values()), splats, problems)
     return CampaignResult(
-        tests=(*judgement.results, *unbuilt),
+        tests=results,
         splats=splats,
         skips=plan_skips(plan),
-        boots=boots,
-        problems=problems,
-        code=worst([code, Exit.TEST]) if unbuilt else code,
+        boots={name: boot for done in work.rounds for name, boot in done.boots.items()},
+        problems=tuple(problem for done in work.rounds for problem in done.problems),
+        code=exit_code(results, splats),
     )

@@ -21,7 +21,7 @@ from harness.kselftest.plan import Expect, PlannedTest
 from harness.results.model import Results, Status, TestResult
 
 BASE, PATCHED = "base", "patched"
-BASE_RUNS = 2  # A/A
+GUESTS = "guests"  # the suite of boots that went wrong as a whole
 RERUNS = 3
 FAILING = frozenset({"regression", "unexpected-pass", "failed"})
 
@@ -260,27 +260,24 @@ def judge(
             if verdict in {"regression", "failed"} and result.arm == BASE:
                 verdict = "ok" if verdict == "regression" else verdict
         judged.append(replace(result, expected=expected, verdict=verdict, reason=reason))
-    return Judgement(tuple(judged), worst(_code(result) for result in judged))
+    return Judgement(tuple(judged), worst(code_of(result) for result in judged))
 
 
 def _passed_once(row: Mapping[Run, Status], arm: str) -> bool:
     return any(_RANK[status] == 0 for (a, _), status in row.items() if a == arm)
 
 
-def _code(result: TestResult) -> Exit:
-    """Return what one result does to the exit status.
-
-    Whether a guest died or hung is known from its boot (harness.kselftest.campaign).
-    """
+def code_of(result: TestResult) -> Exit:
+    """Return what one result does to the exit status."""
     if result.verdict not in FAILING:
         return Exit.OK
-    return Exit.HANG if result.status is Status.TIMEOUT else Exit.TEST
+    return {Status.CRASH: Exit.DIED, Status.TIMEOUT: Exit.HANG}.get(result.status, Exit.TEST)
 
 
 def rerun_failed(stored: Results) -> tuple[str, ...]:
     """Return the patterns that select what failed or was flaky in a stored run."""
     suites: dict[str, None] = {}
     for result in stored.tests:
-        if result.verdict in FAILING or result.verdict == "flaky":
+        if result.suite != GUESTS and (result.verdict in FAILING or result.verdict == "flaky"):
             suites[result.suite] = None
     return tuple(suites)

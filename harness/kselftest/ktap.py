@@ -28,6 +28,7 @@ from harness.kselftest.ktap_lines import (
     KSFT_SKIP,
     LINE,
     PLAN_CASE,
+    TIMED_OUT,
     TOTALS,
     KtapCase,
     KtapResult,
@@ -213,7 +214,7 @@ class _Reader:
         ok = match["result"] == "ok"
         name, status, reason = read_result(ok, match["rest"])
         diagnostics, level.diagnostics = tuple(level.diagnostics), []
-        if status is Status.FAIL and any(d.strip("# \t") == "TIMEOUT" for d in diagnostics):
+        if status is Status.FAIL and any(TIMED_OUT.search(line) for line in diagnostics):
             status = Status.TIMEOUT
         number = int(match["number"]) if match["number"] else None
         place = number if number is not None else level.expected
@@ -222,7 +223,9 @@ class _Reader:
         if place in level.seen:
             self.notes.append(f"line {line}: number {place} is repeated ({name or 'no name'})")
             if status not in BAD:
-                self._repeated(level, children, problems)
+                # What is nested in it counts: a failure there must not be lost.
+                level.cases += [replace(c, name=f"{name} / {c.name}") for c in children]
+                level.problems += problems
                 return  # a forked buffer's second copy
         else:
             level.count += 1
@@ -242,11 +245,6 @@ class _Reader:
         explained = bool(problems) or any(child.status in BAD for child in children)
         if status is Status.TIMEOUT or (status in BAD and not explained):
             level.cases.append(KtapCase(name, status, number, reason, diagnostics, line))
-
-    def _repeated(self, level: _Level, children: list[KtapCase], problems: list[str]) -> None:
-        """Keep what came with a repeated result: a failure must not be lost."""
-        level.cases += [child for child in children if child.status in BAD]
-        level.problems += problems
 
 
 def _number_twins(cases: Iterable[KtapCase]) -> list[KtapCase]:

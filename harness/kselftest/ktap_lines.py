@@ -39,6 +39,8 @@ _DIRECTIVE = re.compile(
 )
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}\b")
 _PID = re.compile(r"\b(pid|tid)([ =:]+)\d+\b", re.IGNORECASE)
+# How kselftest_harness.h and old runners say it, in a line of its own.
+TIMED_OUT = re.compile(r"(: Test terminated by timeout|^[# \t]*TIMEOUT)$")
 TOTALS = re.compile(
     r"^# Totals: pass:(\d+) fail:(\d+) xfail:(\d+) xpass:(\d+) skip:(\d+) error:(\d+)\s*$"
 )

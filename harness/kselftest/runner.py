@@ -130,7 +130,7 @@ def lost_results(
         for case in report.cases
         if case.name != END_CASE and not case.name.endswith("(plan)")
     ]
-    status = Status.TIMEOUT if boot.fate is Fate.LIMIT else Status.CRASH
+    status = Status.CRASH if boot.fate is Fate.DIED else Status.TIMEOUT
     reason = f"the guest {boot.fate.value} under it: {boot.cause}"
     name = END_CASE if report.is_ktap else PROGRAM_CASE
     return [*found, TestResult(test.suite, name, arm, attempt, status, reason=reason)]
@@ -197,7 +197,7 @@ def run_round(
             where = f" under {boot.running}" if boot.running else ""
             ui.warn(f"{name}: the guest {boot.fate.value}{where}: {boot.cause}")
         elif waiting:
-            problems.append(f"{name}: the guest ended well, but {len(waiting)} commands never ran")
+            problems.append(f"{name}: ended well, but {len(waiting)} commands never ran")
     last = next(reversed(boots.values())).cause if boots else ""
     for test in waiting:
         reason = f"never ran: {last or 'the guest ended before it'}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.results.lanes import figure_accel
 from harness.results.model import Results, Status, TestResult
-from harness.results.summary import GOOD, cases_of, figures_of
+from harness.results.summary import GOOD, Case, cases_of, figures_of
 from harness.results.text import interval, one_line
 
 
@@ -33,45 +33,47 @@ class Item:
 
 def items_of(results: Results) -> tuple[Item, ...]:
     """Return everything that passed, failed or was skipped, grouped, in order."""
-    return (*_tests(results), *_targets(results), *_splats(results), *_skips(results))
+    items = (*_tests(results), *_targets(results), *_splats(results), *_skips(results))
+    if results.tests or results.benchmarks:
+        return items
+    return (Item("run", "results", "fail", "missing", "no test and no benchmark gave one"), *items)
 
 
 def _tests(results: Results) -> list[Item]:
-    verdicts = {(case.suite, case.name): case for case in cases_of(results)}
+    cases = {(case.suite, case.name): case for case in cases_of(results)}
     grouped: dict[str, list[Item]] = {}
     for result in results.tests:
-        case = verdicts[(result.suite, result.name)]
-        item = _test(result, fails=case.failed, verdict=case.verdict)
+        item = _test(result, cases[(result.suite, result.name)])
         grouped.setdefault(item.group, []).append(item)
     return [item for items in grouped.values() for item in items]
 
 
-def _test(result: TestResult, *, fails: bool, verdict: str) -> Item:
+def _test(result: TestResult, case: Case) -> Item:
     name = result.name if result.attempt <= 1 else f"{result.name} (attempt {result.attempt})"
-    group = f"{result.suite} [{result.arm}]"
-    reason = one_line(result.reason)
-    # The verdict is the case's: blame the attempt that shows it, so that a
-    # regression is red on the patched kernel and not on the base that passed.
-    own = fails and result.verdict == verdict
-    if own and verdict == "unexpected-pass":
-        outcome = "fail"
-    elif result.status is Status.SKIP:
-        outcome = "fail" if own else "skip"
-    elif result.status in GOOD:
-        outcome = "excused" if result.status is Status.XFAIL else "pass"
-    elif own:
-        outcome = "fail" if result.status is Status.FAIL else "error"
-    else:
-        outcome = "excused"
-    if outcome in {"fail", "error"}:
-        kind = verdict if result.status in {*GOOD, Status.FAIL} else str(result.status)
-        reason = reason or f"{result.status}, expected {result.expected}"
+    outcome = _outcome(result, case)
+    text = one_line(result.reason)
+    kind = str(result.status)
+    if outcome in {"fail", "error", "excused"}:
+        text = text or f"{result.status}, expected {result.expected}"
+    if outcome == "fail":
+        kind = case.verdict
     elif outcome == "excused":
-        kind = verdict if verdict == "flaky" else "xfail"
-        reason = reason or f"{result.status}, expected {result.expected}"
-    else:
-        kind = str(result.status)
-    return Item(group, name, outcome, kind, reason, result.seconds)
+        kind = "flaky" if case.verdict == "flaky" else "xfail"
+    return Item(f"{result.suite} [{result.arm}]", name, outcome, kind, text, result.seconds)
+
+
+def _outcome(result: TestResult, case: Case) -> str:
+    # The verdict is the case's: blame the attempts that show it, so that a
+    # regression is red on the patched kernel and not on the base that passed.
+    # Where all that carry it ended well (a pass on the base), that is the fault.
+    bad = result.status not in GOOD
+    if case.failed and result.verdict == case.verdict:
+        carriers = [r for r in case.results if r.verdict == case.verdict]
+        if bad or all(r.status in GOOD for r in carriers):
+            return "error" if bad and result.status is not Status.FAIL else "fail"
+    if bad or result.status is Status.XFAIL:
+        return "excused"
+    return "skip" if result.status is Status.SKIP else "pass"
 
 
 def _targets(results: Results) -> list[Item]:

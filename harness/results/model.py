@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.core.errors import Exit, KseriesError
 from harness.core.record import write_atomic
@@ -43,6 +43,8 @@ class TestResult:
     "unexpected-pass", "failed", "fixed" (set by the judge); reason: why it was
     skipped, failed or excused.
     """
+
+    __test__: ClassVar[bool] = False  # not a test of pytest's
 
     suite: str
     name: str

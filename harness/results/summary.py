@@ -179,13 +179,10 @@ class Figure:
             return "", ""
         words = relation(row.value, base.value)
         if overlap((row.low, row.high), (base.low, base.high)):
-            return (
-                ("the same", "even")
-                if words == "the same"
-                else (f"{words}, intervals meet", "even")
-            )
+            apart = "" if words == "the same" else ", intervals meet"
+            return f"{words}{apart}", "even"
         lower = row.value < base.value
-        return words, "better" if lower == (row.better == "lower") else "worse"
+        return words, "better" if lower == (self.better == "lower") else "worse"
 
     @property
     def targets(self) -> tuple[tuple[str, bool], ...]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import html
 import re
 
+from harness.results.text import one_line
+
 # Colours that matplotlib is told to draw with; each stands for a CSS variable.
 # They differ from anything it would choose by itself.
 INK = "#010101"
@@ -39,6 +41,8 @@ def inline_svg(source: str, prefix: str, label: str, classes: str = "") -> str:
     prefix: unique on the page, [a-z0-9-]+; label: what a screen reader says.
     """
     body = source[source.index("<svg") :]
+    # Its style sheet would apply to the whole page; report.css has the rules.
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
     body = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", body)
@@ -55,7 +59,7 @@ def inline_svg(source: str, prefix: str, label: str, classes: str = "") -> str:
     assert box is not None
     start = (
         f'<svg class="{html.escape(f"plot {classes}".strip())}" viewBox="{box.group(1)}" '
-        f'role="img" aria-label="{html.escape(label)}" version="1.1">'
+        f'role="img" aria-label="{html.escape(one_line(label))}" version="1.1">'
     )
     body = start + body[head.end() :]
     return re.sub(r"\n\s*", "\n", body).strip()

@@ -93,10 +93,10 @@ def export_commit(source: Source, commit: str, notes: str, objects: Path | None 
         git(
             *FORMAT_PATCH, "-q", "-o", folder, "-1", commit, repo=source.git, env=borrowing(objects)
         )
-        files = list(Path(folder).iterdir())
-        if len(files) != 1:
-            raise _unfit(content, "it is a merge, or changes nothing", "drop it, or `git rebase`")
-        text = decode(files[0].read_bytes())
+        # Of a merge or an empty commit git writes no file, or an empty one.
+        text = "".join(decode(path.read_bytes()) for path in Path(folder).iterdir())
+    if not text:
+        raise _unfit(content, "it is a merge, or changes nothing", "`git rebase -i` and drop it")
     try:
         return write_patch(parse_patch(text).without_index().with_notes(notes))
     except PatchSyntaxError as error:

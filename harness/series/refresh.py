@@ -19,7 +19,7 @@ from harness.core.record import write_atomic
 from harness.core.ui import Ui
 from harness.series import worktree as wt
 from harness.series.export import check_survives, export_commit, read_commit
-from harness.series.notes import REF, Note, Placed, place, read_note
+from harness.series.notes import Placed, place, read_note
 from harness.series.patchfile import encode, parse_patch
 from harness.series.series import Entry, Series, read_series, series_text
 from harness.series.tree import Applied, apply_series, apply_texts
@@ -106,16 +106,15 @@ def _from_worktree(paths: Paths, source: Source, series: Series, ui: Ui) -> Refr
             where=str(worktree),
             hint="`git checkout pin.toml`, refresh, and change the pin again",
         )
-    commits = _commits(worktree)
-    notes = [_note(worktree, commit) for commit in commits]
-    subjects = [read_commit(source, commit, objects).subject for commit in commits]
+    branch = _branch(worktree)
+    commits = [commit.id for commit in branch]
     pending = [
         (entry, patch.subject, patch.notes)
         for entry in series.entries
         if entry.file in state.pending
         for patch in [parse_patch(series.text(entry.file))]
     ]
-    placed = place(list(zip(subjects, notes, strict=True)), pending)
+    placed = place([(commit.subject, read_note(commit.note)) for commit in branch], pending)
     with ui.step("export patches", len(commits)) as step:
         texts = []
         for index, (commit, spot) in enumerate(zip(commits, placed, strict=True)):
@@ -136,8 +135,8 @@ def _from_worktree(paths: Paths, source: Source, series: Series, ui: Ui) -> Refr
     return Refreshed(applied, changed, added, removed, tuple(said))
 
 
-def _commits(worktree: Path) -> list[str]:
-    """Return the branch's commits above the base, oldest first."""
+def _branch(worktree: Path) -> list[wt.BranchCommit]:
+    """Return the branch's commits above the base; raises if they are no straight line."""
     above = git("merge-base", "--is-ancestor", wt.BASE, "HEAD", repo=worktree, check=False)
     merges = git("rev-list", "--merges", f"{wt.BASE}..HEAD", repo=worktree, check=False).stdout
     if not above.ok or merges.strip():
@@ -148,13 +147,7 @@ def _commits(worktree: Path) -> list[str]:
             hint="`git rebase kseries/base` makes it one; `git reset --hard kseries/top` "
             "goes back to the series as it is in patches/",
         )
-    listing = git("rev-list", "--reverse", f"{wt.BASE}..HEAD", repo=worktree)
-    return listing.stdout.split()
-
-
-def _note(worktree: Path, commit: str) -> Note:
-    done = git("notes", f"--ref={REF}", "show", commit, repo=worktree, check=False)
-    return read_note(done.stdout) if done.ok else Note()
+    return wt.commits_above_base(worktree)
 
 
 def _refuse_foreign_edits(

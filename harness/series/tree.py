@@ -216,8 +216,10 @@ def explain_conflict(file: str, text: str, errors: str) -> KseriesError:
         Exit.APPLY,
         f"{file} does not apply: {reason}",
         where=where,
-        hint="`kseries tree --base` gives the base alone: apply the patches up to this one with "
-        "`git am -3 --keep-non-patch`, resolve, `git am --continue`, then `kseries refresh`",
+        # Without index lines git am has no blobs to merge three ways with.
+        hint="`kseries tree --base` checks out the base alone; there `git am --keep-non-patch` "
+        "the patches before it, then `git am --reject --keep-non-patch` this one, put in what "
+        "the *.rej files hold, `git add -u`, `git am --continue`, `kseries refresh`",
         details=details,
     )
 

@@ -96,6 +96,28 @@ def head_commit(worktree: Path) -> str:
     return git("rev-parse", "-q", "--verify", "HEAD", repo=worktree, check=False).stdout.strip()
 
 
+@dataclass(frozen=True)
+class BranchCommit:
+    """A commit of the branch: id, subject, the text of its note ("" for none)."""
+
+    id: str
+    subject: str
+    note: str
+
+
+def commits_above_base(worktree: Path, tip: str = "HEAD") -> list[BranchCommit]:
+    """Return the commits from kseries/base to tip, oldest first, with their notes."""
+    fields = "--format=%H%x00%s%x00%N%x01"
+    words = ("log", "--reverse", "--topo-order", f"--notes={REF}", fields, f"{BASE}..{tip}")
+    found = []
+    for entry in git(*words, repo=worktree).stdout.split("\x01"):
+        commit, _, rest = entry.strip("\n").partition("\0")
+        subject, _, note = rest.partition("\0")
+        if commit:
+            found.append(BranchCommit(commit, subject, note))
+    return found
+
+
 def edited_files(worktree: Path) -> list[str]:
     """Return tracked files with uncommitted changes."""
     done = git("status", "--porcelain", "-z", "--untracked-files=no", repo=worktree)
@@ -145,21 +167,12 @@ def remember(worktree: Path, source: Source, series: Series, applied: Applied) -
     entries = {entry.file: entry for entry in series.entries}
     commands = [f"update {BASE} {source.base_commit}", f"update {TOP} {applied.top_commit}"]
     git("update-ref", "--stdin", repo=worktree, stdin="\n".join(commands) + "\n")
+    there = {commit.id: commit.note for commit in commits_above_base(worktree, applied.top_commit)}
     for patch in applied.patches:
         note = write_note(entries[patch.file], parse_patch(series.text(patch.file)).notes)
-        shown = git("notes", f"--ref={REF}", "show", patch.commit, repo=worktree, check=False)
-        if shown.stdout != note:
-            git(
-                "notes",
-                f"--ref={REF}",
-                "add",
-                "-f",
-                "-F",
-                "-",
-                patch.commit,
-                repo=worktree,
-                stdin=note,
-            )
+        if there.get(patch.commit) != note:
+            words = ("add", "-f", "-F", "-", patch.commit)
+            git("notes", f"--ref={REF}", *words, repo=worktree, stdin=note)
     state = state_of(source, series, applied)
     body = {"base": state.base, "files": dict(state.files), "pending": list(state.pending)}
     write_atomic(worktree / ".git" / "kseries.json", json.dumps(body, indent=1) + "\n")
@@ -169,7 +182,9 @@ def _make(paths: Paths, source: Source, ui: Ui) -> None:
     """Make the repository without a checkout; it appears whole or not at all."""
     worktree = paths.worktree
     size = max((artefact.size for artefact in source.pin.artefacts), default=0)
-    need_space(worktree, size * _CHECKOUT_RATIO, "the kernel worktree")
+    need = size * _CHECKOUT_RATIO
+    ui.line(f"the worktree will take {need / 1e9:.1f} GB: {worktree}")
+    need_space(worktree, need, "the kernel worktree")
     partial = worktree.with_name(f".{worktree.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -194,7 +209,6 @@ def _make(paths: Paths, source: Source, ui: Ui) -> None:
         git("config", key, value, repo=partial)
     shutil.rmtree(worktree, ignore_errors=True)
     partial.rename(worktree)
-    ui.line(f"worktree: {worktree}")
 
 
 def _borrow(worktree: Path, source: Source) -> None:

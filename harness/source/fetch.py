@@ -13,13 +13,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.core.disk import need_space
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.core.proc import run
-from harness.core.ui import Ui
+from harness.core.ui import Step, Ui
 from harness.source.download import UnavailableError, download, sha256_of
 from harness.source.pin import Artefact, Pin
 
@@ -63,23 +64,21 @@ def obtain(paths: Paths, pin: Pin, ui: Ui) -> Path:
         dest = cached_path(paths, place.artefact)
         have = _partial(dest)
         need_space(dest.parent, place.artefact.size - have, f"downloading {place.artefact.name}")
-        try:
-            with ui.step(f"download {place.artefact.name} from {place.name}") as step:
-                try:
-                    step.grow(place.artefact.size)
-                    download(
-                        place.url,
-                        place.artefact,
-                        dest,
-                        timeout=place.timeout,
-                        progress=lambda done, step=step: step.update(done),  # type: ignore[misc]
-                    )
-                except UnavailableError as error:
-                    step.note = f"no: {error}"
-                    raise
-        except UnavailableError as error:
-            refusals.append((place.url, str(error)))
-            continue
+        with ui.step(f"download {place.artefact.name} from {place.name}") as step:
+            step.grow(place.artefact.size)
+            try:
+                download(
+                    place.url,
+                    place.artefact,
+                    dest,
+                    timeout=place.timeout,
+                    progress=partial(_show, step),
+                )
+            except UnavailableError as error:
+                # The step ends like any other; the next place may do better.
+                step.note = f"no, {error}"
+                refusals.append((place.url, str(error)))
+                continue
         return dest
     raise _nowhere(pin, refusals)
 
@@ -193,6 +192,10 @@ def _nowhere(pin: Pin, refusals: list[tuple[str, str]]) -> KseriesError:
         "`kseries tree --source FILE`; on Debian `apt-get update` may be all that is missing",
         details={"tried": [{"url": url, "reason": reason} for url, reason in refusals]},
     )
+
+
+def _show(step: Step, done: int) -> None:
+    step.update(done, f"{done / 1e6:.0f} MB")
 
 
 def _partial(dest: Path) -> int:

@@ -63,7 +63,7 @@ def import_archive(archive: Path, store: Path, pin: Pin, ui: Ui) -> None:
     """Import a tarball as the store, or raise KseriesError(PIN) and leave nothing."""
     with (
         archive.open("rb", buffering=0) as file,
-        ui.step(f"import {archive.name}", archive.stat().st_size) as step,
+        ui.step(f"import Linux {pin.version}", archive.stat().st_size) as step,
     ):
 
         def progress(facts: Facts) -> None:

@@ -65,7 +65,9 @@ def ensure_source(paths: Paths, pin: Pin, ui: Ui, source: str | None = None) -> 
             return found
         shutil.rmtree(store, ignore_errors=True)
         size = max((artefact.size for artefact in pin.artefacts), default=0)
-        need_space(paths.git, int(size * _STORE_RATIO), f"importing Linux {pin.version}")
+        need = int(size * _STORE_RATIO)
+        ui.line(f"Linux {pin.version} will take {(need + size) / 1e9:.1f} GB in {paths.cache}")
+        need_space(paths.git, need, f"importing Linux {pin.version}")
         if source:
             _import_given(Path(source).expanduser(), store, pin, ui)
         else:

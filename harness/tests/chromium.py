@@ -93,9 +93,14 @@ class Page:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def picture(self, path: Path) -> Path:
-        """Save the whole page as PNG."""
-        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def picture(self, path: Path, box: tuple[float, ...] | None = None) -> Path:
+        """Save the page, or a box of it (left, top, right, bottom), as PNG."""
+        size = "[0, 0, document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        left, top, right, bottom = box or self.evaluate(size)
+        clip = {"x": left, "y": top, "width": right - left, "height": bottom - top, "scale": 1}
+        answer = self.call(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip
+        )
         path.write_bytes(base64.b64decode(answer["data"]))
         return path
 

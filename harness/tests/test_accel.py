@@ -60,11 +60,11 @@ def test_neither_is_the_hosts_fault() -> None:
     assert caught.value.code is Exit.HOST
 
 
-def test_broken_kvm_is_said_loudly_each_time_and_probed_once(paths: Paths, device: Path) -> None:
+def test_broken_kvm_is_said_loudly_and_probed_once(paths: Paths, device: Path) -> None:
     shown = io.StringIO()
-    ui = Ui(quiet=True, stream=shown)
+    first, second = Ui(quiet=True, stream=shown), Ui(quiet=True, stream=shown)
     probes = Probe(kvm=None, tcg=0.1)
-    for _ in range(2):
+    for ui in (first, first, second):
         accel = find_accel(paths, QEMU, ui, kvm_device=device, probe_one=probes)
         assert accel.name == "tcg"
     assert probes.asked == ["kvm", "tcg"]

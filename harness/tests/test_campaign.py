@@ -138,6 +138,16 @@ def test_nothing_changed_is_green_in_three_boots(tmp_path: Path) -> None:
     assert "# patched-1 a status 0\nok 1 a\n" in (tmp_path / "run" / "ktap.log").read_text()
 
 
+def test_a_guest_that_dies_under_a_flaky_test_still_fails_the_run(tmp_path: Path) -> None:
+    result, _ = _run(
+        tmp_path,
+        [_test("a")],
+        lambda m, n: {"a": Plays("", None, fate=Fate.DIED)} if _patched(m) and n == 1 else {},
+    )
+    assert {r.verdict for r in result.tests if r.suite != "guests"} == {"flaky"}
+    assert result.code is Exit.DIED
+
+
 def test_one_case_broken_is_red_after_three_and_three(tmp_path: Path) -> None:
     result, guest = _run(
         tmp_path,
@@ -170,7 +180,7 @@ def test_a_test_that_panics_the_guest_is_named_and_the_rest_still_runs(tmp_path:
     result, guest = _run(tmp_path, [_test("a"), _test("b"), _test("c")], script)
     assert result.code is Exit.DIED
     assert guest.boots[1:3] == [("patched", ("a", "b", "c")), ("patched", ("c",))]
-    crash = [r for r in result.tests if str(r.status) == "crash"]
+    crash = [r for r in result.tests if str(r.status) == "crash" and r.suite != "guests"]
     assert {(r.suite, r.name, r.arm) for r in crash} == {("upstream/x:b", "(end)", "patched")}
     assert "Kernel panic" in crash[0].reason
     assert {r.suite for r in result.tests if r.verdict == "regression"} == {"upstream/x:b"}
@@ -185,8 +195,14 @@ def test_a_test_that_hangs_the_guest_is_named(tmp_path: Path) -> None:
         lambda m, n: {"a": Plays("", None, fate=Fate.HUNG)} if _patched(m) else {},
     )
     assert result.code is Exit.HANG
-    (bad,) = [r for r in result.tests if r.verdict == "failed" and str(r.status) == "crash"]
-    assert "hung" in bad.reason
+    bad = [r for r in result.tests if r.verdict == "failed"]
+    assert [(r.suite, r.name, str(r.status)) for r in bad] == [
+        ("agent/x:a", "(program)", "timeout"),
+        ("agent/x:a", "a", "missing"),
+        ("guests", "patched-1", "timeout"),
+    ]
+    assert "the guest hung under it" in bad[0].reason
+    assert "hung under a: " in bad[2].reason
 
 
 def test_a_test_over_its_limit_is_a_timeout(tmp_path: Path) -> None:
@@ -245,7 +261,8 @@ def test_a_guest_that_dies_before_any_test_stops_after_two_boots(tmp_path: Path)
     )
     assert len(guest.boots) == 4  # two a round
     assert result.code is Exit.DIED
-    assert {(str(r.status), r.reason.split(";")[0]) for r in result.tests} == {
+    ran = [r for r in result.tests if r.suite != "guests"]
+    assert {(str(r.status), r.reason.split(";")[0]) for r in ran} == {
         ("missing", "never ran: no init")
     }
 

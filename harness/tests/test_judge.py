@@ -108,7 +108,7 @@ def test_what_runs_again(base: str, patched: str, again: bool) -> None:
         ("ppppp", "ffpf", "flaky", Exit.OK),
         ("ppppf", "ffff", "flaky", Exit.OK),
         ("ppppp", "tttt", "regression", Exit.HANG),
-        ("ppppp", "cccc", "regression", Exit.TEST),
+        ("ppppp", "cccc", "regression", Exit.DIED),
         ("ppppp", "ssss", "regression", Exit.TEST),
         ("fffff", "tttt", "regression", Exit.HANG),
         # The two base runs disagree: the same evidence is asked for.
@@ -174,7 +174,7 @@ def test_cases_of_a_program_that_skipped_are_skips() -> None:
 def test_a_defect_of_the_whole_program_on_patched_alone_is_a_regression() -> None:
     rows = _rows(UP, "a", "ppppp", "pppp") + _rows(UP, END_CASE, "-----", "cccc")
     judgement = judge([_planned(UP)], rows)
-    assert judgement.code is Exit.TEST
+    assert judgement.code is Exit.DIED
     assert {r.name for r in judgement.failing} == {END_CASE}
 
 
@@ -198,7 +198,7 @@ def _own(base: str, cases: dict[str, str] | None = None) -> PlannedTest:
         ("fail", "pp", "p", ("unexpected-pass", "ok"), Exit.TEST),
         ("fail", "ss", "p", ("failed", "ok"), Exit.TEST),
         ("fail", "tt", "p", ("failed", "ok"), Exit.HANG),
-        ("fail", "cc", "p", ("failed", "ok"), Exit.TEST),
+        ("fail", "cc", "p", ("failed", "ok"), Exit.DIED),
         ("fail", "ff", "f", ("ok", "failed"), Exit.TEST),
         ("fail", "ff", "s", ("ok", "failed"), Exit.TEST),
         ("fail", "ff", "t", ("ok", "failed"), Exit.HANG),

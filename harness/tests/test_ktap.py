@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.kselftest.ktap import parse_ktap
@@ -47,6 +47,7 @@ _TEXTS = st.lists(st.tuples(_PREFIXES, _PIECES, _ENDS), max_size=30).map(
 _STATUSES = st.sampled_from([None, 0, 1, 4, 124, 139])
 
 
+@settings(deadline=None)  # a busy host is no failure
 @given(st.one_of(st.text(max_size=300), _TEXTS), _STATUSES, st.booleans())
 def test_never_raises_and_a_bad_case_is_never_a_pass(
     text: str, status: int | None, plan: bool
@@ -60,6 +61,7 @@ def test_never_raises_and_a_bad_case_is_never_a_pass(
     assert len(names) == len(set(names)), "names tell cases apart"
 
 
+@settings(deadline=None)  # a busy host is no failure
 @given(_TEXTS, st.data(), _STATUSES)
 def test_truncation_never_yields_more_passes(
     text: str, data: st.DataObject, status: int | None
@@ -125,6 +127,7 @@ def _flat(trees: tuple[Tree, ...], path: str = "") -> list[tuple[str, Status]]:
     return found
 
 
+@settings(deadline=None)  # a busy host is no failure
 @given(_FORESTS, st.sampled_from(["  ", "    ", "# "]), st.booleans(), st.sampled_from(["", "\r"]))
 def test_round_trip_of_nestings(
     trees: tuple[Tree, ...], step: str, version: bool, end: str
@@ -136,6 +139,7 @@ def test_round_trip_of_nestings(
     assert not result.notes
 
 
+@settings(deadline=None)  # a busy host is no failure
 @given(_FORESTS, st.sampled_from(["  ", "# "]), st.data())
 def test_a_cut_plan_is_never_a_pass(
     trees: tuple[Tree, ...], step: str, data: st.DataObject

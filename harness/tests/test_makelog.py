@@ -84,7 +84,7 @@ def test_the_first_error_comes_with_its_lines_and_file() -> None:
     assert error.file == "kernel/cgroup/freezer.c"
     assert error.lines[0].startswith("kernel/cgroup/freezer.c:163:9: error: implicit declaration")
     assert not any("CC  " in line for line in error.lines)
-    assert error.lines[-1].startswith("make[5]: ***")
+    assert error.lines[-1].startswith("make[5]: *** [scripts/Makefile.build:287: ")
     assert touching(error.file, [("p", ["kernel/cgroup/freezer.c"]), ("q", ["x.c"])]) == ("p",)
 
 

@@ -272,6 +272,8 @@ def test_benchmarks_are_built_on_a_copy(
     topic = paths.repo / "benchmarks/freeze"
     topic.mkdir(parents=True)
     (topic / "Makefile").write_text("all:\n")
+    (topic.parent / "include").mkdir()
+    (topic.parent / "include/kseries.h").write_text("one")
     calls: list[dict[str, str]] = []
 
     def make(argv: list[object], **_: object) -> Completed:
@@ -286,6 +288,7 @@ def test_benchmarks_are_built_on_a_copy(
     ui = Ui(stream=io.StringIO())
     first = build_benchmark(paths, topic, kernel, ui)
     assert (first / "freeze").is_file()
+    assert (Path(calls[0]["OUTPUT"]).parent / "src/include/kseries.h").read_text() == "one"
     assert build_benchmark(paths, topic, kernel, ui) == first
     assert len(calls) == 1
     assert calls[0]["KERNEL_BUILD"] == str(kernel.build)

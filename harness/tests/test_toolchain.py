@@ -40,7 +40,7 @@ def test_without_a_compiler_cache_the_compiler_stands_alone() -> None:
 
 
 def test_the_callers_settings_stay_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("CFLAGS", "KBUILD_OUTPUT", "ARCH", "MAKEFLAGS", "LOCALVERSION", "KCONFIG_CONFIG"):
+    for name in ("CFLAGS", "KBUILD_OUTPUT", "ARCH", "MAKEFLAGS", "LOCALVERSION", "LC_MESSAGES"):
         monkeypatch.setenv(name, "surprise")
     monkeypatch.setenv("CCACHE_RECACHE", "1")
     env = build_env(Paths(tmp_path, tmp_path / "cache", tmp_path / "out"))

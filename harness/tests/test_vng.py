@@ -93,13 +93,15 @@ def test_share_survives_the_second_shell() -> None:
 
 def test_watchdogs_are_scaled_and_own_words_win() -> None:
     own = Machine(KERNEL, parse_topology("1x1"), append=("loglevel=3",))
-    words = vng.kernel_words(own, 2.5)
+    words = vng.kernel_words(own, "tcg", 2.5)
     assert "watchdog_thresh=25" in words
     assert "sysctl.kernel.hung_task_timeout_secs=300" in words
     assert words[-1] == "loglevel=3"
-    assert "watchdog_thresh=60" in vng.kernel_words(own, 9.0)  # the kernel's own maximum
-    icount = vng.kernel_words(machine("4x2", Lane.L3), 1.0)
+    assert "watchdog_thresh=60" in vng.kernel_words(own, "kvm", 9.0)  # the kernel's own maximum
+    icount = vng.kernel_words(machine("4x2", Lane.L3), "tcg", 1.0)
     assert "rcupdate.rcu_cpu_stall_timeout=42" in icount
+    # A busy host must not show in what is measured.
+    assert icount == vng.kernel_words(machine("4x2", Lane.L3), "tcg", 5.0)
 
 
 def kernel_file(tmp_path: Path) -> Path:
@@ -134,6 +136,6 @@ def test_nothing_of_the_user_reaches_vng(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_the_pasteable_line_starts_in_the_run_folder(tmp_path: Path) -> None:
     words = vng.vng_line(machine("1x1"), HOST, {})
-    text = vng.pasteable(words, HOST, tmp_path)
-    assert text.startswith(f"cd {tmp_path} && ")
+    text = vng.pasteable(machine("1x1"), words, HOST, tmp_path)
+    assert text.startswith(f"cd {tmp_path} && mkfs.ext4 -q -F ")
     assert shlex.split(text)[-len(words) :] == words

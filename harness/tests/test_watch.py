@@ -39,6 +39,14 @@ def test_a_kernel_that_answers_sysrq_is_spared_the_nmi() -> None:
     assert watch.step(replace(silent, now=246, console=99)) is Act.KILL
 
 
+def test_a_kernel_that_only_complains_is_hung() -> None:
+    watch = Watch(JOB, Lane.TEST)
+    stall = replace(BUSY, now=400, alive=390, beat=110, running_limit=500)
+    assert watch.step(stall) is Act.WAIT
+    assert watch.step(replace(stall, now=411, alive=410)) is Act.SYSRQ
+    assert watch.cause == "no heartbeat for 300 s, though the kernel speaks while 't' ran"
+
+
 def test_a_slow_host_gets_more_patience() -> None:
     watch = Watch(JOB, Lane.TEST, slowness=3)
     assert watch.step(replace(BUSY, now=400, running_limit=500)) is Act.WAIT

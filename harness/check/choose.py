@@ -1,0 +1,33 @@
+"""Choosing stations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.check.station import Station
+from harness.core.errors import Exit, KseriesError
+
+
+def chosen(stations: Sequence[Station], only: str | None) -> list[Station]:
+    """Return the stations that `only` names (comma-separated), all without it.
+
+    What a chosen one builds on is chosen too: it would fail without.
+    """
+    if not only:
+        return list(stations)
+    known = {station.name: station for station in stations}
+    wanted = {name.strip() for name in only.split(",") if name.strip()}
+    unknown = sorted(wanted - set(known))
+    if unknown or not wanted:
+        raise KseriesError(
+            Exit.USAGE,
+            f"no station is called {', '.join(unknown) or '(nothing)'}",
+            hint=f"there are: {', '.join(known)}",
+        )
+    todo = list(wanted)
+    while todo:
+        for name in known[todo.pop()].after:
+            if name in known and name not in wanted:
+                wanted.add(name)
+                todo.append(name)
+    return [station for station in stations if station.name in wanted]

@@ -1,0 +1,143 @@
+"""Positive controls: a patch broken in one way, which a named case must notice.
+
+selftests/<area>/mutants/<name>.patch is a plain diff on top of the series.
+The text above it says what is broken, and a line `Fails: CASE[, CASE]` names
+the cases of which at least one must fail on that kernel.  A test that no
+mutant can fail proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build.kernel import Kernel, build_kernel
+from harness.build.selftests import area_configs
+from harness.check.station import Tally
+from harness.check.stations import Bench
+from harness.core.errors import Exit, KseriesError
+from harness.guest.job import Machine
+from harness.guest.session import run_job
+from harness.kselftest.campaign import TOPOLOGY_4X2
+from harness.kselftest.plan import Selection
+from harness.kselftest.runner import run_round
+from harness.pipeline.evidence import plan_tests
+from harness.pipeline.run import start_run
+from harness.results.model import Status, TestResult
+from harness.source.gitrepo import git
+
+_FAILS = re.compile(r"^Fails: (.+)$", re.M)
+_FINE = {Status.PASS, Status.SKIP, Status.XFAIL}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mutant: its area, its diff, and the cases of which one must fail."""
+
+    area: str
+    patch: Path
+    fails: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """How people call it: area/name."""
+        return f"{self.area}/{self.patch.stem}"
+
+
+def load_mutants(selftests: Path) -> list[Mutant]:
+    """Return the mutants of all areas; one that names no case is an error."""
+    found = []
+    for path in sorted(selftests.glob("*/mutants/*.patch")):
+        head = path.read_text(encoding="utf-8").partition("\n--- a/")[0]
+        match = _FAILS.search(head)
+        if not match:
+            raise KseriesError(
+                Exit.LINT,
+                "a mutant that names no case",
+                where=str(path),
+                hint="add a line `Fails: CASE` above its diff",
+            )
+        cases = tuple(case.strip() for case in match[1].split(","))
+        found.append(Mutant(path.parents[1].name, path, cases))
+    return found
+
+
+def mutated_tree(store: Path, tree: str, mutant: Mutant) -> str:
+    """Return the id of the tree with the mutant's diff applied."""
+    with tempfile.TemporaryDirectory(prefix="kseries-mutant-") as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", tree, repo=store, env=env)
+        file = mutant.patch.resolve()
+        done = git("apply", "--cached", "--recount", file, repo=store, env=env, check=False)
+        if not done.ok:
+            raise KseriesError(
+                Exit.APPLY,
+                f"the mutant {mutant.name} does not apply to the series: {done.stderr.strip()}",
+                where=str(mutant.patch),
+                hint="refresh its diff against the patched tree",
+            )
+        return git("write-tree", repo=store, env=env).stdout.strip()
+
+
+def judge(mutant: Mutant, results: Sequence[TestResult]) -> str:
+    """Return why the mutant counts as not caught, empty when a named case failed."""
+    bad = {result.name for result in results if result.status not in _FINE}
+    if any(case in bad for case in mutant.fails):
+        return ""
+    found = ", ".join(sorted(bad)) or "none"
+    return f"{', '.join(mutant.fails)} did not fail on it (failed: {found})"
+
+
+def controls(bench: Bench) -> Callable[[Tally], None]:
+    """Return the work of building each mutant and looking whether it is caught."""
+
+    def work(tally: Tally) -> None:
+        mutants = load_mutants(bench.context.paths.repo / "selftests")
+        for mutant in mutants:
+            kernel = _build(bench, mutant)
+            problem = judge(mutant, _results(bench, mutant, kernel))
+            bench.context.ui.line(f"   {mutant.name}: {problem or 'caught'}")
+            if problem:
+                tally.bad(f"{mutant.name}: {problem}")
+            else:
+                tally.good()
+            # 4 GB each, and nobody boots it again.
+            shutil.rmtree(kernel.src.parent, ignore_errors=True)
+        if not mutants:
+            tally.bad("there is no mutant: no test has shown that it can fail")
+
+    return work
+
+
+def _build(bench: Bench, mutant: Mutant) -> Kernel:
+    context, prepared = bench.context, bench.kernels()
+    tree = mutated_tree(prepared.source.git, prepared.applied.top_tree, mutant)
+    return build_kernel(
+        context.paths,
+        prepared.source.git,
+        tree,
+        extra_config=area_configs(context.paths.repo / "selftests"),
+        kconfig_dir=context.paths.repo / "kconfig",
+        ui=context.ui,
+    )
+
+
+def _results(bench: Bench, mutant: Mutant, kernel: Kernel) -> Sequence[TestResult]:
+    """Run the mutant's area once on its kernel."""
+    run = start_run(bench.context)
+    plan = plan_tests(run, bench.kernels(), Selection((mutant.area,)))
+    done = run_round(
+        plan.tests,
+        Machine(kernel.image, TOPOLOGY_4X2),
+        "patched",
+        1,
+        run.path / "boots",
+        run_job=run_job,
+        paths=bench.context.paths,
+        ui=bench.context.ui,
+    )
+    return done.results

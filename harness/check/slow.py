@@ -1,0 +1,227 @@
+"""The slow stations of `kseries ci --full`: debug kernels, repeats, controls, the clean room."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.build.arms import build_each
+from harness.build.kernel import Kernel, build_kernel
+from harness.build.selftests import area_configs
+from harness.check.mutants import controls
+from harness.check.station import Station, Tally
+from harness.check.stations import GUEST, Bench, cases_of_failed, trials
+from harness.check.trials import copied_repository, load_trials, run_in_copy
+from harness.core.errors import Exit
+from harness.guest.job import Command, Job, Machine
+from harness.guest.session import run_job
+from harness.guest.topology import parse_topology
+from harness.kselftest.plan import Selection
+from harness.pipeline.evidence import add_figures, add_tests
+from harness.pipeline.prepare import prepare
+from harness.pipeline.run import start_run
+from harness.results.outputs import write_outputs
+from harness.series.tree import apply_texts
+
+UPSTREAM_FULL = ("cgroup", "seccomp", "sched_ext", "mm", "ftrace", "x86", "rseq", "sched")
+
+
+def slow_stations(bench: Bench) -> list[Station]:
+    """Return what `ci --full` shows beyond check."""
+    full = (*GUEST, "upstream")
+    return [
+        Station(
+            "each", "every patch alone builds, boots, warns of nothing", GUEST, 900, _each(bench)
+        ),
+        Station("kasan", "our selftests under KASAN", GUEST, 1500, _debug(bench, "kasan")),
+        Station("lockdep", "our selftests under lockdep", GUEST, 1500, _debug(bench, "lockdep")),
+        Station("repeat", "our selftests ten times", GUEST, 1200, _repeat(bench, 10)),
+        Station("controls", "each mutant of a patch fails its case", GUEST, 2400, controls(bench)),
+        Station("rule", "ten runs of freezer and core, nothing changed", full, 2400, _rule(bench)),
+        Station("figures-3", "every benchmark, three boots an arm", GUEST, 900, _figures(bench)),
+        Station("upstream-full", "all upstream areas", full, 7200, _upstream(bench)),
+        Station(
+            "trials-full",
+            "the trials that build kernels",
+            GUEST,
+            sum(t.estimate for t in load_trials() if t.lane == "full"),
+            trials(bench, "full"),
+        ),
+        Station("topic", "a new topic without an edit in harness/", GUEST, 900, _topic(bench)),
+        Station(
+            "clean-room", "./kseries demo in a bare Debian", ("debootstrap",), 2700, _clean(bench)
+        ),
+    ]
+
+
+def _count(tally: Tally, outcome: object) -> None:
+    passed, failed, skipped = outcome.counts  # type: ignore[attr-defined]
+    code = outcome.code  # type: ignore[attr-defined]
+    tally.good(passed)
+    tally.skipped += skipped
+    for line in cases_of_failed(outcome.tests):  # type: ignore[attr-defined]
+        tally.bad(line, code or Exit.TEST)
+    if code and not failed:
+        tally.bad("every case passed, but the console or a guest did not", code)
+
+
+def _each(bench: Bench) -> Callable[[Tally], None]:
+    """Build and boot the base with each single patch, and every prefix."""
+
+    def work(tally: Tally) -> None:
+        context = bench.context
+        for prefix in build_each(context.paths, context.ui):
+            if prefix.fresh:
+                tally.bad(f"{prefix.patch} adds warnings: {prefix.fresh[0]}", Exit.BUILD)
+            else:
+                tally.good()
+        prepared = bench.kernels()
+        texts = [(p.file, (context.paths.repo / "patches" / p.file).read_text(encoding="utf-8"))
+                 for p in prepared.applied.patches]  # fmt: skip
+        for file, text in texts:
+            alone = apply_texts(context.paths, prepared.source, [(file, text)], context.ui)
+            kernel = _kernel(bench, alone.top_tree)
+            _boots(bench, kernel, file, tally)
+
+    return work
+
+
+def _kernel(bench: Bench, tree: str, set_name: str = "prod") -> Kernel:
+    context, prepared = bench.context, bench.kernels()
+    return build_kernel(
+        context.paths,
+        prepared.source.git,
+        tree,
+        config_set=set_name,
+        extra_config=area_configs(context.paths.repo / "selftests"),
+        kconfig_dir=context.paths.repo / "kconfig",
+        ui=context.ui,
+    )
+
+
+def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
+    context = bench.context
+    folder = bench.run_folder().path / "boots" / f"alone-{Path(name).stem}"
+    machine = Machine(kernel.image, parse_topology("4x2"))
+    done = run_job(
+        machine, Job((Command("true", "true"),)), folder, paths=context.paths, ui=context.ui
+    )
+    if done.fate == "ok" and done.results[0].status == 0 and not done.splats:
+        tally.good()
+    else:
+        tally.bad(f"{name} alone: {done.cause or 'the kernel complained'}", Exit.DIED)
+
+
+def _debug(bench: Bench, set_name: str) -> Callable[[Tally], None]:
+    def work(tally: Tally) -> None:
+        folder = start_run(bench.context)
+        prepared = prepare(bench.context, set_name=set_name)
+        folder.prepared = prepared
+        _count(tally, add_tests(folder, prepared, Selection(full=True)))
+        results = folder.finish(commands=[f"./kseries test --config {set_name}"])
+        write_outputs(results, folder.path)
+        tally.note = f"config {results.run.config}, {folder.id}"
+
+    return work
+
+
+def _repeat(bench: Bench, times: int) -> Callable[[Tally], None]:
+    def work(tally: Tally) -> None:
+        folder = bench.run_folder()
+        _count(tally, add_tests(folder, bench.kernels(), Selection(), repeat=times))
+
+    return work
+
+
+def _rule(bench: Bench) -> Callable[[Tally], None]:
+    """Ten campaigns on two equal kernels must stay green: the base plays both arms."""
+
+    def work(tally: Tally) -> None:
+        import dataclasses
+
+        same = dataclasses.replace(bench.kernels(), patched=bench.kernels().base)
+        selection = Selection(("test_core", "test_freezer"), ("cgroup",))
+        for number in range(10):
+            outcome = add_tests(start_run(bench.context), same, selection)
+            if outcome.code:
+                lines = cases_of_failed(outcome.tests)
+                tally.bad(f"run {number + 1} of 10 is red with nothing changed: {lines}")
+            else:
+                tally.good()
+
+    return work
+
+
+def _figures(bench: Bench) -> Callable[[Tally], None]:
+    def work(tally: Tally) -> None:
+        folder = start_run(bench.context)
+        folder.prepared = bench.kernels()
+        outcome = add_figures(folder, bench.kernels(), boots=3)
+        for result in outcome.tests:
+            if result.status == "pass":
+                tally.good()
+            else:
+                tally.bad(f"{result.suite} {result.name} ({result.arm}): {result.reason}")
+        write_outputs(folder.finish(commands=["./kseries bench --runs 3"]), folder.path)
+        tally.note = folder.id
+
+    return work
+
+
+def _upstream(bench: Bench) -> Callable[[Tally], None]:
+    def work(tally: Tally) -> None:
+        folder = start_run(bench.context)
+        folder.prepared = bench.kernels()
+        selection = Selection(upstream=UPSTREAM_FULL, full=True)
+        _count(tally, add_tests(folder, bench.kernels(), selection))
+        results = folder.finish(commands=["./kseries test --full --upstream ..."])
+        write_outputs(results, folder.path)
+        tally.note = folder.id
+
+    return work
+
+
+def _topic(bench: Bench) -> Callable[[Tally], None]:
+    """Add a made-up topic: folders and lines alone must give rows everywhere."""
+
+    def work(tally: Tally) -> None:
+        overlay = Path(__file__).parents[1] / "trials" / "_topic"
+        with copied_repository(bench.context.paths, overlay) as copy:
+            series = copy / "patches/series"
+            with series.open("a", encoding="utf-8") as out:
+                out.write((overlay / "series.append").read_text(encoding="utf-8"))
+            out_folder = copy.parent / "out"
+            status, said = run_in_copy(copy, ["demo"], out_folder, 3600)
+            report = out_folder / "latest" / "report.html"
+            body = report.read_text(encoding="utf-8") if report.exists() else ""
+            for needle in ("agent/made_up", "made-up", "README: Name the made-up topic"):
+                if needle in body:
+                    tally.good()
+                else:
+                    tally.bad(f"the report does not show {needle!r} (exit {status})")
+            if status:
+                tally.bad(f"demo ended with {status}: " + "\n".join(said.splitlines()[-10:]))
+
+    return work
+
+
+def _clean(bench: Bench) -> Callable[[Tally], None]:
+    """Run the demo in a bare Debian, where nothing was installed by hand."""
+
+    def work(tally: Tally) -> None:
+        from harness.check.cleanroom import demo_in_clean_room
+
+        with tempfile.TemporaryDirectory(prefix="kseries-room-", dir="/var/tmp") as folder:
+            start = time.monotonic()
+            problem, log = demo_in_clean_room(bench.context.paths, Path(folder))
+            keep = bench.run_folder().path / "clean-room.log"
+            keep.write_text(log, encoding="utf-8")
+            tally.note = f"{time.monotonic() - start:.0f} s, {keep}"
+            if problem:
+                tally.bad(problem)
+            else:
+                tally.good()
+
+    return work

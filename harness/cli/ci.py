@@ -1,0 +1,72 @@
+"""kseries ci: what a CI runs; --full adds the slow stations and can be resumed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from harness.core.context import Context, Outcome
+
+DESCRIPTION = """\
+Run the stations of `check --strict`. With --full also the slow ones: every
+patch alone, debug kernels, repeats, the mutants that must be caught, three
+boots of each benchmark, all upstream areas, every trial, a made-up topic, and
+the demo in a bare Debian. --full keeps what each station found: run again, it
+goes on where it stopped, as long as the repository has not changed."""
+EXAMPLE = """\
+  ./kseries ci
+  ./kseries ci --full                                  hours; resumable
+  ./kseries ci --full --only kasan,controls
+  ./kseries ci --full --summary docs/results/ci-full.md"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("--full", action="store_true", help="the slow stations too")
+    parser.add_argument("--only", metavar="NAMES", help="stations, separated by commas")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
+    parser.add_argument("--budget", metavar="TIME", help="75m, 2h: begin nothing that ends later")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary there too")
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    """Run the stations, keep what they found, and write the summary."""
+    from harness.check.choose import chosen
+    from harness.check.resume import Ledger
+    from harness.check.slow import slow_stations
+    from harness.check.station import closing_code, closing_line, parse_budget, run_stations
+    from harness.check.stations import Bench, fast_stations
+    from harness.check.summary import summary_text
+
+    started = time.monotonic()
+    budget = parse_budget(args.budget) if args.budget else None
+    words = " ".join(["./kseries", *sys.argv[1:]])
+    bench = Bench(context, boots=1, commands=[words])
+    stations = fast_stations(bench) + (slow_stations(bench) if args.full else [])
+    picked = chosen(stations, args.only)
+    ledger = Ledger.open(context.paths, full=args.full, fresh=args.fresh)
+    left = [station for station in picked if station.name not in ledger.finished]
+    for name in ledger.finished:
+        context.ui.line(f"== {name}: already shown for this state of the repository")
+    results = run_stations(
+        left,
+        context.ui,
+        strict=True,
+        budget=budget,
+        started=started,
+        done=ledger.keep,
+        before=ledger.finished,
+    )
+    names = {station.name for station in picked}
+    everything = [r for r in ledger.results(results) if r.name in names]
+    text = summary_text(everything, context.paths, words)
+    ledger.summary.write_text(text, encoding="utf-8")
+    if args.summary:
+        args.summary.parent.mkdir(parents=True, exist_ok=True)
+        args.summary.write_text(text, encoding="utf-8")
+    line = closing_line(everything)
+    context.ui.line(f"summary: {ledger.summary}")
+    data = {"summary": line, "stations": [r.name for r in everything], "file": str(ledger.summary)}
+    return Outcome(closing_code(everything), data, line)

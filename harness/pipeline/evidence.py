@@ -1,0 +1,110 @@
+"""Adding evidence to a run: selftests judged against the base, and figures."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+
+from harness.build.selftests import build_selftests
+from harness.guest.allow import load_allow
+from harness.guest.topology import Topology
+from harness.kselftest.campaign import (
+    TOPOLOGY_4X2,
+    CampaignRequest,
+    CampaignResult,
+    KernelPair,
+    run_campaign,
+)
+from harness.kselftest.known import load_known
+from harness.kselftest.plan import (
+    Plan,
+    Selection,
+    chosen_areas,
+    make_plan,
+    read_own,
+    read_upstream,
+)
+from harness.measure.campaign import measure, plans_of
+from harness.measure.planner import Selection as Figures
+from harness.measure.runner import MeasureResult
+from harness.pipeline.prepare import Prepared
+from harness.pipeline.run import RunFolder
+
+
+def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
+    """Build the selected selftests, from the base kernel, and return what to run."""
+    paths = run.context.paths
+    assert prepared.base is not None
+    areas = (*read_own(paths.repo), *read_upstream())
+    chosen = chosen_areas(areas, selection)
+    start = time.monotonic()
+    install = build_selftests(
+        paths,
+        prepared.base,
+        own=paths.repo / "selftests",
+        areas=[area.name for area in chosen if area.own],
+        upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
+        ui=run.context.ui,
+    )
+    run.stage("build selftests", start)
+    return make_plan(areas, install, selection)
+
+
+def add_tests(
+    run: RunFolder,
+    prepared: Prepared,
+    selection: Selection,
+    *,
+    repeat: int = 1,
+    topology: Topology = TOPOLOGY_4X2,
+    append: Sequence[str] = (),
+) -> CampaignResult:
+    """Build and run the selected selftests and add what came of them to the run.
+
+    prepared: both kernels; upstream's tests are built once, from the base.
+    """
+    paths, ui = run.context.paths, run.context.ui
+    assert prepared.base is not None
+    today = datetime.datetime.now(datetime.UTC).date()
+    request = CampaignRequest(
+        plan=plan_tests(run, prepared, selection),
+        repeat=repeat,
+        topology=topology,
+        known=load_known(today=today),
+        allow=load_allow(today=today),
+        append=tuple(append),
+    )
+    start = time.monotonic()
+    result = run_campaign(
+        request,
+        paths=paths,
+        ui=ui,
+        kernels=KernelPair(
+            prepared.base.image, prepared.patched.image if prepared.patched else None
+        ),
+        folder=run.path,
+    )
+    run.stage("selftests", start)
+    run.tests += result.tests
+    run.splats += result.splats
+    run.skips += result.skips
+    run.boots[:0] = result.boots.values()  # the first guest of a report is a test guest
+    run.topology = topology
+    return result
+
+
+def add_figures(
+    run: RunFolder,
+    prepared: Prepared,
+    *,
+    topics: Sequence[str] = (),
+    boots: int | None = None,
+    seed: int = 1,
+) -> MeasureResult:
+    """Run the benchmarks of the topics (all without one) and add them to the run.
+
+    boots: per kernel arm; None leaves it to each plan.
+    """
+    plans = plans_of(run.context.paths, topics)
+    return measure(prepared, run, plans, Figures(boots=boots, seed=seed))

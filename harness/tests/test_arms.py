@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.build.kernel import Kernel
+from harness.build.toolchain import Toolchain
+from harness.cli import build as build_verb
+from harness.cli import config as config_verb
+from harness.core.context import Context
+from harness.core.errors import Exit, KseriesError
+from harness.core.paths import Paths
+from harness.core.ui import Ui
+from harness.source.gitrepo import git
+
+pytest.importorskip("harness.series.tree")
+arms = pytest.importorskip("harness.build.arms")
+
+TOOLS = Toolchain("gcc", "gcc 1", "ld 1", "", "", "", "")
+OLD = "mm/a.c:1: warning: old"
+NEW = "mm/b.c:2: warning: new"
+
+
+@dataclass(frozen=True)
+class Patch:
+    file: str
+    tree: str
+
+
+def _applied(*patches: Patch) -> Any:
+    top = patches[-1].tree if patches else "base"
+    return SimpleNamespace(base_tree="base", top_tree=top, patches=patches)
+
+
+def _kernel(paths: Paths, tree: str, warnings: tuple[str, ...]) -> Kernel:
+    folder = paths.builds / f"k-{tree}"
+    (folder / "src").mkdir(parents=True, exist_ok=True)
+    return Kernel(
+        key=folder.name,
+        tree=tree,
+        src=folder / "src",
+        build=folder / "build",
+        image=folder / "bzImage",
+        vmlinux=folder / "vmlinux",
+        config=folder / ".config",
+        config_set="prod",
+        config_hash="c",
+        release="6.18.15",
+        warnings=warnings,
+        untaken=(),
+        seconds=1.0,
+        reused=False,
+        toolchain={},
+    )
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    (tmp_path / "kconfig").mkdir()
+    (tmp_path / "kconfig/sets.toml").write_text(
+        '[prod]\ndescription = "what is measured"\nfragments = ["base.config"]\n'
+    )
+    (tmp_path / "kconfig/base.config").write_text("CONFIG_A=y\n")
+    paths = Paths(tmp_path, tmp_path / "cache", tmp_path / "out")
+    return Context(paths, Ui(stream=io.StringIO()))
+
+
+@pytest.fixture
+def series(context: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+    """Two patches; the returned table says what each tree's build warns of."""
+    warnings: dict[str, tuple[str, ...]] = {"base": (OLD,), "t1": (OLD,), "t2": (OLD, NEW)}
+    applied = _applied(Patch("x/one.patch", "t1"), Patch("x/two.patch", "t2"))
+    touched = (("x/one.patch", ("mm/a.c",)), ("x/two.patch", ("mm/b.c",)))
+
+    def build(paths: Paths, _store: Path, tree: str, **_: object) -> Kernel:
+        if tree not in warnings:
+            raise KseriesError(Exit.BUILD, "it does not build", details={"patches": []})
+        return _kernel(paths, tree, warnings[tree])
+
+    source = SimpleNamespace(git=context.paths.git)
+    monkeypatch.setattr(arms, "prepare", lambda *_: (source, applied))
+    monkeypatch.setattr(arms, "touched_paths", lambda *_: touched)
+    monkeypatch.setattr(arms, "build_kernel", build)
+    monkeypatch.setattr(arms, "detect_toolchain", lambda: TOOLS)
+    return warnings
+
+
+def test_each_patch_knows_the_paths_it_touches(tmp_path: Path) -> None:
+    git("init", "-q", ".", repo=tmp_path)
+    trees = []
+    for name in ("a.c", "b.c"):
+        (tmp_path / name).write_text(name)
+        git("add", "-A", repo=tmp_path)
+        trees.append(git("write-tree", repo=tmp_path).stdout.strip())
+    empty = git("mktree", repo=tmp_path, stdin="").stdout.strip()
+    applied = SimpleNamespace(
+        base_tree=empty, patches=(Patch("1.patch", trees[0]), Patch("2.patch", trees[1]))
+    )
+    assert arms.touched_paths(tmp_path, applied) == (
+        ("1.patch", ("a.c",)),
+        ("2.patch", ("b.c",)),
+    )
+
+
+def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(KseriesError) as caught:
+        arms.build_arms(context.paths, context.ui)
+    assert caught.value.code is Exit.BUILD
+    assert caught.value.where == "x/two.patch"
+    series["t2"] = (OLD,)
+    made = arms.build_arms(context.paths, context.ui)
+    assert made.base.tree == "base"
+    assert made.patched.tree == "t2"
+    assert arms.build_arms(context.paths, context.ui, base=False).base is None
+
+
+def test_every_prefix_is_built_and_only_the_ends_are_kept(
+    context: Context, series: dict[str, tuple[str, ...]]
+) -> None:
+    found = arms.build_each(context.paths, context.ui)
+    assert [(p.patch, p.fresh) for p in found] == [("x/one.patch", ()), ("x/two.patch", (NEW,))]
+    kept = {path.name for path in context.paths.builds.iterdir()}
+    assert kept == {"k-base", "k-t2"}
+    series.clear()  # a second time nothing is built
+    assert arms.build_each(context.paths, context.ui) == found
+
+
+def test_a_prefix_that_breaks_names_its_patch(
+    context: Context, series: dict[str, tuple[str, ...]]
+) -> None:
+    del series["t2"]
+    with pytest.raises(KseriesError) as caught:
+        arms.build_each(context.paths, context.ui)
+    assert caught.value.details["patches"] == ["x/two.patch"]
+    assert "without x/two.patch" in str(caught.value)
+
+
+def _args(module: Any, *words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_the_verb_build_prints_images(context: Context, series: dict[str, tuple[str, ...]]) -> None:
+    series["t2"] = (OLD,)
+    outcome = build_verb.run(_args(build_verb), context)
+    assert outcome.code == Exit.OK
+    assert [line.split()[0] for line in outcome.text.splitlines()] == ["base", "patched"]
+    assert outcome.data["kernels"]["patched"]["image"].endswith("k-t2/bzImage")
+    only = build_verb.run(_args(build_verb, "--base"), context)
+    assert set(only.data["kernels"]) == {"base"}
+
+
+def test_the_verb_build_each_fails_on_a_new_warning(
+    context: Context, series: dict[str, tuple[str, ...]]
+) -> None:
+    outcome = build_verb.run(_args(build_verb, "--each"), context)
+    assert outcome.code == Exit.BUILD
+    assert "x/two.patch: builds, 1 new warnings" in outcome.text
+    assert NEW in outcome.text
+
+
+def test_the_verb_config_lists_sets_and_refuses_unknown_ones(context: Context) -> None:
+    outcome = config_verb.run(_args(config_verb, "--list"), context)
+    assert "what is measured" in outcome.text
+    with pytest.raises(KseriesError, match="no config set 'debug'"):
+        config_verb.run(_args(config_verb, "--set", "debug"), context)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.check.choose import chosen
+from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
+from harness.check.resume import Ledger, state_of_repository
+from harness.check.station import Station, StationResult, Tally
+from harness.check.stations import count_junit
+from harness.cli.clean import SIZES, UNITS, Item, choose, parse_unit, remove
+from harness.core.errors import Exit, KseriesError
+from harness.core.paths import Paths
+from harness.results.model import Status, TestResult
+
+
+def nothing(tally: Tally) -> None:
+    tally.good()
+
+
+STATIONS = [
+    Station("source", "", (), 1, nothing),
+    Station("kernels", "", (), 1, nothing, after=("source",)),
+    Station("selftests", "", (), 1, nothing, after=("kernels",)),
+    Station("form", "", (), 1, nothing),
+]
+
+
+def test_what_a_chosen_station_builds_on_comes_along_in_order() -> None:
+    assert [s.name for s in chosen(STATIONS, "selftests")] == ["source", "kernels", "selftests"]
+    assert len(chosen(STATIONS, None)) == 4
+
+
+@pytest.mark.parametrize("only", ["nope", ",", "form,nope"])
+def test_an_unknown_station_is_a_usage_error(only: str) -> None:
+    with pytest.raises(KseriesError) as caught:
+        chosen(STATIONS, only)
+    assert caught.value.code == Exit.USAGE
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Paths:
+    root = tmp_path / "repo"
+    (root / "docs").mkdir(parents=True)
+    (root / "a.py").write_text("a")
+    (root / "docs/guide.md").write_text("words")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    return Paths(root, tmp_path / "cache", tmp_path / "out")
+
+
+def test_a_ledger_goes_on_where_it_stopped_and_runs_failures_again(repo: Paths) -> None:
+    ledger = Ledger.open(repo, full=True, fresh=False)
+    ledger.keep(StationResult("form", "done", Tally(passed=2), 1.0))
+    ledger.keep(StationResult("kasan", "done", Tally(failed=1, problems=["x"]), 1.0))
+    again = Ledger.open(repo, full=True, fresh=False)
+    assert list(again.finished) == ["form"]
+    assert again.finished["form"].tally.passed == 2
+    assert not Ledger.open(repo, full=True, fresh=True).finished
+    assert not Ledger.open(repo, full=False, fresh=False).finished
+
+
+def test_an_edit_of_code_forgets_and_an_edit_of_prose_does_not(repo: Paths) -> None:
+    before = state_of_repository(repo)
+    (repo.repo / "docs/guide.md").write_text("other words")
+    assert state_of_repository(repo) == before
+    (repo.repo / "a.py").write_text("b")
+    assert state_of_repository(repo) != before
+
+
+def test_no_junit_or_no_case_is_a_failure(tmp_path: Path) -> None:
+    tally = Tally()
+    count_junit(tmp_path / "missing.xml", "boom", tally)
+    assert tally.failed == 1
+    empty = tmp_path / "empty.xml"
+    empty.write_text("<testsuites><testsuite/></testsuites>")
+    tally = Tally()
+    count_junit(empty, "", tally)
+    assert tally.problems == ["no unit test ran"]
+
+
+def test_junit_cases_are_counted_by_outcome(tmp_path: Path) -> None:
+    xml = tmp_path / "unit.xml"
+    xml.write_text(
+        "<testsuites><testsuite>"
+        '<testcase classname="t" name="a"/>'
+        '<testcase classname="t" name="b"><failure>assert 1 == 2</failure></testcase>'
+        '<testcase classname="t" name="c"><skipped/></testcase>'
+        "</testsuite></testsuites>"
+    )
+    tally = Tally()
+    count_junit(xml, "", tally)
+    assert (tally.passed, tally.failed, tally.skipped) == (1, 1, 1)
+    assert tally.problems == ["t::b: assert 1 == 2"]
+
+
+DIFF = """\
+--- a/file
++++ b/file
+@@ -1 +1 @@
+-old
++new
+"""
+
+
+def test_mutants_name_their_cases(tmp_path: Path) -> None:
+    folder = tmp_path / "area" / "mutants"
+    folder.mkdir(parents=True)
+    (folder / "x.patch").write_text("Breaks it.\n\nFails: one, two\n\n" + DIFF)
+    (mutant,) = load_mutants(tmp_path)
+    assert mutant.name == "area/x"
+    assert mutant.fails == ("one", "two")
+    (folder / "y.patch").write_text("Names no case.\n\n" + DIFF)
+    with pytest.raises(KseriesError) as caught:
+        load_mutants(tmp_path)
+    assert "y.patch" in caught.value.where
+
+
+def test_the_repositorys_mutants_are_whole() -> None:
+    assert load_mutants(Paths.discover().repo / "selftests")
+
+
+def test_a_mutant_is_caught_only_by_a_case_it_names() -> None:
+    mutant = Mutant("area", Path("x.patch"), ("one",))
+    row = TestResult("agent/area", "one", "patched", 1, Status.PASS)
+    other = TestResult("agent/area", "two", "patched", 1, Status.FAIL)
+    assert "did not fail" in judge(mutant, [row, other])
+    assert judge(mutant, [TestResult("agent/area", "one", "patched", 1, Status.FAIL)]) == ""
+
+
+def test_a_mutant_that_does_not_apply_is_an_error(repo: Paths, tmp_path: Path) -> None:
+    root = repo.repo
+    (root / "file").write_text("old\n")
+    subprocess.run(["git", "add", "file"], cwd=root, check=True)
+    tree = subprocess.run(
+        ["git", "write-tree"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    patch = tmp_path / "m.patch"
+    patch.write_text("Fails: one\n" + DIFF)
+    assert mutated_tree(root, tree, Mutant("a", patch, ("one",))) != tree
+    patch.write_text("Fails: one\n" + DIFF.replace("old", "other"))
+    with pytest.raises(KseriesError) as caught:
+        mutated_tree(root, tree, Mutant("a", patch, ("one",)))
+    assert caught.value.code == Exit.APPLY
+
+
+ITEMS = [
+    Item(Path("old"), "build", 100, 900.0),
+    Item(Path("mid"), "build", 50, 500.0),
+    Item(Path("new"), "build", 10, 1.0),
+]
+
+
+def names(items: list[Item]) -> list[str]:
+    return [str(item.path) for item in items]
+
+
+def test_clean_by_age_and_by_size() -> None:
+    assert names(choose(ITEMS, older=400, keep=None, everything=False)) == ["old", "mid"]
+    assert names(choose(ITEMS, older=None, keep=70, everything=False)) == ["old"]
+    assert names(choose(ITEMS, older=None, keep=0, everything=False)) == ["old", "mid", "new"]
+    assert names(choose(ITEMS, older=None, keep=None, everything=True)) == ["old", "mid", "new"]
+
+
+def test_clean_reads_units() -> None:
+    assert parse_unit("7d", UNITS, "an age") == 7 * 86400
+    assert parse_unit("1.5G", SIZES, "a size") == 1.5 * 2**30
+    with pytest.raises(KseriesError):
+        parse_unit("7", UNITS, "an age")
+
+
+def test_clean_removes_files_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "d/e").mkdir(parents=True)
+    (tmp_path / "f").write_text("")
+    remove(tmp_path / "d")
+    remove(tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
