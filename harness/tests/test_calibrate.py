@@ -25,10 +25,18 @@ def test_l3_margin_is_the_worst_of_its_figures() -> None:
 
 
 def test_boots_that_agree_by_luck_keep_the_spread_within_one() -> None:
-    boot = {"share": [1.0], "work": [1000.0], "barrier": [float(n) for n in range(80, 121)]}
+    boot = {"share": [1.0], "work": [1000.0], "barrier": [float(n) for n in range(60, 141)]}
     found = judge(Lane.L3, "4x2", [boot, boot], "10.0.2")
     assert found.figures["barrier_difference"] == 0.0
-    assert 0.01 < found.margin < 0.2
+    assert 0.03 < found.margin == found.figures["barrier_half_interval"] < 0.2
+
+
+def test_no_margin_is_under_its_floor() -> None:
+    same = [shares(1000, 100), shares(1000, 100)]
+    assert judge(Lane.L3, "4x2", same, "10.0.2").margin == 0.03
+    loops = [{"loop": [1000.0]}, {"loop": [1000.0]}]
+    found = judge(Lane.L1, "1x1", loops, "10.0.2")
+    assert (found.margin, found.figures["loop_difference"]) == (0.001, 0.0)
 
 
 def test_one_boot_is_no_calibration() -> None:

@@ -88,6 +88,8 @@ def test_lanes_are_the_machines_they_say() -> None:
     for lane in (Lane.L2, Lane.L3):
         many = machine(lane, kernel, TOPOLOGIES[lane], append=(), scratch=False)
         assert (many.topology.cpus, len(many.topology.nodes), many.lane) == (8, 4, lane)
+    spread = machine(Lane.L3, kernel, "4x2", append=("a=1",), scratch=False)
+    assert spread.append == ("skew_tick=1", "a=1")
 
 
 def test_an_old_qemu_has_no_l3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
