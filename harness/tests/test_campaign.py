@@ -229,6 +229,44 @@ def test_a_test_that_passes_while_the_kernel_warns_fails_the_run(tmp_path: Path)
     ]
 
 
+def test_the_console_of_a_real_run_fails_a_campaign_whose_tests_all_pass(tmp_path: Path) -> None:
+    """What test_splat_place() shows on three lines, on a stored console of LKDTM."""
+    console = (DATA / "consoles" / "passes_while_warning" / "console.log").read_text()
+    guest = Guest(lambda m, n: {}, console=console)
+    result = run_campaign(
+        CampaignRequest(Plan((_test("a"),))),
+        paths=Paths(tmp_path, tmp_path / "cache", tmp_path / "out"),
+        ui=Ui(stream=io.StringIO()),
+        kernels=KernelPair(BASE, PATCHED),
+        folder=tmp_path / "run",
+        run_job=guest,
+    )
+    assert result.counts == (1, 0, 0)
+    assert result.code is Exit.SPLAT
+    places = [s.boot for s in result.splats if s.arm == "patched"]
+    assert places == [
+        "patched-1 (WARNING)",
+        "patched-1 (WARNING_MESSAGE)",
+        "patched-1 (REFCOUNT_DEC_ZERO)",
+    ]
+
+
+def test_real_logs_of_one_flaky_program_make_a_green_campaign(tmp_path: Path) -> None:
+    """cgroup/test_freezer passed and failed on one kernel: no verdict against it."""
+    good = (DATA / "ktap" / "cgroup_freezer_pass" / "ktap.log").read_text()
+    bad = good.replace("\nok 7 ", "\nnot ok 7 ")  # as in the run stored as nested_prefix
+    assert bad != good
+
+    def script(machine: Machine, boot: int) -> Mapping[str, Plays]:
+        failed = Plays(bad, 1)
+        return {"a": failed if _patched(machine) and boot in {1, 3} else Plays(good)}
+
+    result, _ = _run(tmp_path, [_test("a")], script)
+    assert result.code is Exit.OK
+    flaky = {r.name for r in result.tests if r.verdict == "flaky"}
+    assert flaky == {"test_cgfreezer_ptrace"}
+
+
 def test_a_plan_that_stops_short_fails(tmp_path: Path) -> None:
     text = "TAP version 13\n1..3\nok 1 a\nok 2 b\n"
     whole = Plays(text + "ok 3 c\n")
