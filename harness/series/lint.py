@@ -21,7 +21,8 @@ from harness.source.gitrepo import IDENTITY
 from harness.source.store import Source
 
 ZERO_LINE = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n"
-_SUBJECT = re.compile(r"(\[[A-Z]+\] )?([\w./,+*-]+( [\w./,+*-]+)*: )+[A-Za-z0-9].*[^.\s]")
+# Whether the order starts with a capital is each subsystem's own custom.
+_SUBJECT = re.compile(r"(\[[A-Z]+\] )?([\w./,+*-]+( [\w./,+*-]+)*: )+\w.*[^.\s]")
 _SUBJECT_LENGTH = 75
 _NOT_IMPERATIVE = re.compile(
     r"(add|fix|remov|chang|mak|us|mov|allow|implement|introduc|updat)(e?s|ed|ing)", re.I
@@ -134,7 +135,7 @@ def _subject(patch: PatchFile, text: str) -> _Found:
         yield (
             line,
             f"the subject {subject!r} is not of the form `subsystem: Do this`",
-            "subsystem, colon, an order, no full stop at the end",
+            "subsystem, colon, what to do; no full stop at the end",
         )
         return
     if _NOT_IMPERATIVE.fullmatch(subject.rpartition(": ")[2].split()[0]):

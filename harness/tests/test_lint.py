@@ -46,6 +46,7 @@ def test_a_good_patch() -> None:
         "[RFC] sched/fair: Do this",
         "sched: agent: Do this",
         "selftests/mm, x86: Do this",
+        "x86/uprobes: emulate sub $imm, %rsp",
         "Documentation: ABI: 32-bit tasks are fine",
     ],
 )
@@ -61,7 +62,7 @@ def test_good_subjects(subject: str) -> None:
         ("Date: ", "X-Date: ", 1, "no Date: header"),
         ("[PATCH] ", "[PATCH v2] ", 4, "does not start with [PATCH]"),
         ("x86/uprobes: Emulate", "Emulate", 4, "not of the form"),
-        ("uprobes: Emulate", "uprobes: emulate", 4, "not of the form"),
+        ("uprobes: Emulate", "uprobes:Emulate", 4, "not of the form"),
         ("Emulate sub\n", "Emulate sub.\n", 4, "not of the form"),
         ("Emulate sub\n", "Adds sub\n", 4, "not an order"),
         ("Emulate sub\n", "Adding sub\n", 4, "not an order"),
