@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from harness import __version__
 from harness.core.context import Context, Outcome
@@ -74,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     verb = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(verb if verb in VERBS else None).parse_args(words)
+    # Ended from outside, a verb must take its make and its guests along.
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGINT, _interrupted)
     context = Context(Paths.discover(), Ui(), json=args.json, yes=args.yes)
     try:
         outcome: Outcome = load_verb(args.verb).run(args, context)
@@ -90,3 +94,8 @@ def main(argv: list[str] | None = None) -> int:
         print(outcome.text)
     sys.stdout.flush()
     return int(outcome.code)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Turn a signal into the exception that every edge cleans up after."""
+    raise KeyboardInterrupt
