@@ -17,6 +17,7 @@ from harness.results.lanes import figure_accel, lane_text
 from harness.results.model import Benchmark, Results
 from harness.results.plots import plots_of
 from harness.results.summary import (
+    ALIKE,
     BASE,
     PATCHED,
     Figure,
@@ -110,6 +111,7 @@ def report_html(results: Results) -> str:
             )
         )
     suites = suites_of(results)
+    notable = notable_cases(results)
     script, style = _template("report.js"), _template("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lanes = list(dict.fromkeys(view.figure.lane for view in figures))
@@ -120,7 +122,8 @@ def report_html(results: Results) -> str:
             run=results.run,
             verdict=verdict_of(results),
             suites=suites,
-            notable=notable_cases(results),
+            changed=[case for case in notable if case.change != ALIKE],
+            alike=[case for case in notable if case.change == ALIKE],
             headlines=[line for view in figures if (line := headline(view))],
             case_count=sum(len(suite.cases) for suite in suites),
             figures=figures,

@@ -16,6 +16,7 @@ from harness.results.text import overlap, plural, relation
 BASE = "base"
 PATCHED = "patched"
 MIXED = "mixed"  # attempts of one kernel disagree
+ALIKE = "failing on both"
 GONE = "-"  # no result on this kernel
 
 GOOD = frozenset({Status.PASS, Status.XFAIL, Status.SKIP})
@@ -73,7 +74,7 @@ class Case:
         if self.one_sided:
             return "only base" if self.base else "only patched"
         if self.base_state == self.patched_state:
-            return "same" if self.base_state in GOOD else "failing on both"
+            return "same" if self.base_state in GOOD else ALIKE
         if self.patched_state == Status.PASS:
             return "now passing"
         return "changed"
@@ -90,7 +91,7 @@ class Case:
         """Where it stands in a list: what fails the run first, gains last."""
         if self.failed:
             return 0
-        order = ("flaky", "failing on both", "changed")
+        order = ("flaky", "changed", ALIKE)
         return 1 + order.index(self.change) if self.change in order else 9
 
     @property
@@ -311,7 +312,7 @@ def _facts(
 ) -> tuple[str, ...]:
     facts = []
     if cases:
-        facts.append(f"{plural(len(cases), 'case')}, none fails")
+        facts.append(f"{plural(len(cases), 'case')}, no regression")
         flaky = sum(1 for case in cases if case.verdict == "flaky")
         if flaky:
             facts.append(f"{flaky} flaky")

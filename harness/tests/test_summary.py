@@ -32,7 +32,7 @@ def test_verdicts_of_the_synthetic_runs() -> None:
     assert failing.code is Exit.HANG  # the timeout outranks the splat and the failure
     good = verdict_of(passing())
     assert good.passed
-    assert good.line.startswith("PASS: 149 cases, none fails, 1 flaky")
+    assert good.line.startswith("PASS: 149 cases, no regression, 1 flaky")
 
 
 def one(status: Status, verdict: str, arm: str = "patched") -> Results:
