@@ -15,6 +15,7 @@ DATA = Path(__file__).parent / "data" / "consoles"
 EXPECTED: dict[str, tuple[list[str], str, str]] = {
     "guest-clean-boot": ([], "", ""),
     "guest-frozen-sysrq": ([], "", "second"),
+    "guest-hung-task": (["hung-task"], "", ""),
     "guest-nmi-panic": (["panic"], "Kernel panic - not syncing: NMI: Not continuing", "second"),
     "guest-panic-before-init": (["panic"], "Kernel panic - not syncing: VFS: Unable", ""),
     "guest-rcu-stall": (["rcu-stall"], "", "second"),
