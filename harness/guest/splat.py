@@ -79,7 +79,7 @@ _PART_OF: dict[str, re.Pattern[str]] = {
     "ubsan": re.compile(r"^(Oops\b|invalid opcode|kernel BUG at )"),
     "warn": re.compile(r"^refcount_t: "),
     "rcu-stall": re.compile(r"^(rcu: )?(\S+ kthread (starved|timer)|Unless \w+ kthread)"),
-    "atomic-sleep": re.compile(r"^(BUG: scheduling while atomic|INFO: lockdep is turned off)"),
+    "atomic-sleep": re.compile(r"^INFO: lockdep is turned off"),
     "oom-kill": re.compile(r"^(Out of memory|Memory cgroup out of memory)"),
 }
 _LAST_LINE: dict[str, re.Pattern[str]] = {
