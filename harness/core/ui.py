@@ -96,7 +96,11 @@ class Ui:
         if not self.live:
             self.line(f"{name} ...")
             step = Step(self, name, total, None)
-            yield step
+            try:
+                yield step
+            except BaseException:
+                self.line(f"{name}: did not finish ({time.monotonic() - start:.1f} s)")
+                raise
             self.line(f"{name}: {step.note or 'done'} ({time.monotonic() - start:.1f} s)")
             return
         owner = self.progress is None
