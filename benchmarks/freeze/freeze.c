@@ -13,9 +13,10 @@
  *   kill     as penalty, but cgroup.kill is written, and the sample ends with
  *            "populated 0": what a supervisor would do instead of freezing
  *
- * The waiter looks every 20 us, and sleeps in between, so that it is not the
- * waiter who keeps the task from freezing on a machine with one CPU.  (poll()
- * on cgroup.events would add up to 10 ms, the rate limit of its notifications.)
+ * The waiter looks every 20 us, from 1 ms on every 2 % of the time waited, and
+ * sleeps in between, so that it is not the waiter who keeps the task from
+ * freezing on a machine with one CPU.  (poll() on cgroup.events would add up to
+ * 10 ms, the rate limit of its notifications.)
  *
  * Before a penalty sample the task must be in state D, in a function of the
  * penalty where wchan tells, and over memory.high.  A moment at which it is
@@ -233,7 +234,7 @@ static uint64_t time_event(int control, const char *text, int events, const char
 			errno = ETIMEDOUT;
 			die(wanted);
 		}
-		nap(20000);
+		nap(end - start < MS ? 20000 : (end - start) / 50);
 	}
 }
 
@@ -267,9 +268,10 @@ int main(int argc, char **argv)
 					break;
 			if (target <= KILL)
 				break;
-			/* fall through */
+			__attribute__((fallthrough));
 		default:
-			fprintf(stderr, "usage: freeze [--seed N] [--samples N] [--target penalty|idle|spin|kill]\n");
+			fprintf(stderr, "usage: freeze [--seed N] [--samples N] "
+				"[--target penalty|idle|spin|kill]\n");
 			return 2;
 		}
 	}
