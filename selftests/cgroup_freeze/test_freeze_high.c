@@ -579,8 +579,11 @@ static int cycle(bool wait_frozen, long long cold, long long warm)
 	}
 	ksft_print_msg("192 pages took %lld ms, and %lld ms with %d cycles\n",
 		       plain / MSEC, took / MSEC, cycles);
-	/* Where a batch of 64 pages begins may make a difference of one delay. */
-	CHECK(took > plain * 8 / 10 - penalty, "shortened to %lld ms", took / MSEC);
+	/*
+	 * The delays for two batches that one fault charges may merge, and
+	 * where a batch begins may make a difference of another.
+	 */
+	CHECK(took > plain / 2, "shortened to %lld ms", took / MSEC);
 	CHECK(took < plain * 2, "prolonged to %lld ms", took / MSEC);
 	ret = KSFT_PASS;
 out:
