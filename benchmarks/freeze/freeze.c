@@ -41,8 +41,8 @@
 #include "kseries.h"
 
 #define CGROUP		"/sys/fs/cgroup/kseries-freeze"
-#define RESIDENT	(24UL << 20)	/* bytes charged before memory.high is set */
-#define HIGH		"8M"
+#define RESIDENT	(12UL << 20)	/* bytes charged before memory.high is set */
+#define HIGH		"4M"
 #define ROOM		(600UL << 20)	/* address space to touch after that */
 #define PAGE		4096UL
 #define MS		((uint64_t)1000000)
@@ -184,11 +184,15 @@ static long high_events(void)
 	return high ? atol(high + 6) : -1;
 }
 
-/* Wait for a penalty that began after touch number seen; false: none came. */
-static bool wait_penalty(uint64_t seen)
+/*
+ * Wait for a penalty that began after touch number seen; false: none came.
+ * rest: ns to sleep through first, in which none can come.
+ */
+static bool wait_penalty(uint64_t seen, uint64_t rest)
 {
 	uint64_t end = kseries_ns() + PATIENCE;
 
+	nap(rest);
 	while (kseries_ns() < end) {
 		if (sh->touches > seen && in_penalty())
 			return true;
@@ -201,7 +205,7 @@ static uint64_t measure_penalty(void)
 {
 	uint64_t touches, start;
 
-	if (!wait_penalty(0))
+	if (!wait_penalty(0, 0))
 		return 0;
 	touches = sh->touches;
 	start = sh->start;
@@ -307,7 +311,10 @@ int main(int argc, char **argv)
 		uint64_t now, took;
 
 		if (penalty) {
-			if (!wait_penalty(seen))
+			now = kseries_ns();
+			if (!wait_penalty(seen, sh->touches == seen &&
+					  now < sh->start + penalty * 9 / 10 ?
+					  sh->start + penalty * 9 / 10 - now : 0))
 				die("no penalty");
 			seen = sh->touches;
 			now = kseries_ns();
