@@ -23,6 +23,7 @@ from harness.pipeline.run import RunFolder, start_run
 from harness.results.outputs import write_outputs
 from harness.results.summary import cases_of
 
+FIRST_LOOK = 0.1  # share of the plans' samples: gates, not the docs' figures
 GUEST = ("git", "xz", "compiler", "btf", "qemu", "guest")
 UPSTREAM = ("cgroup", "seccomp", "sched_ext", "mm", "ftrace", "x86")
 
@@ -220,7 +221,9 @@ def cases_of_failed(tests: Sequence[object]) -> list[str]:
 
 def _figures(bench: Bench) -> Callable[[Tally], None]:
     def work(tally: Tally) -> None:
-        outcome = add_figures(bench.run_folder(), bench.kernels(), boots=bench.boots)
+        outcome = add_figures(
+            bench.run_folder(), bench.kernels(), boots=bench.boots, share=FIRST_LOOK
+        )
         for result in outcome.tests:
             if result.status in {"pass", "xfail"}:
                 tally.good()

@@ -28,6 +28,7 @@ from harness.kselftest.plan import (
 from harness.measure.campaign import measure, plans_of
 from harness.measure.planner import Selection as Figures
 from harness.measure.runner import MeasureResult
+from harness.measure.thin import thinned
 from harness.pipeline.prepare import Prepared
 from harness.pipeline.run import RunFolder
 
@@ -101,10 +102,12 @@ def add_figures(
     topics: Sequence[str] = (),
     boots: int | None = None,
     seed: int = 1,
+    share: float = 1.0,
 ) -> MeasureResult:
     """Run the benchmarks of the topics (all without one) and add them to the run.
 
-    boots: per kernel arm; None leaves it to each plan.
+    boots: per kernel arm; None leaves it to each plan; share: of the plans'
+    samples, for a first look.
     """
-    plans = plans_of(run.context.paths, topics)
+    plans = [thinned(plan, share) for plan in plans_of(run.context.paths, topics)]
     return measure(prepared, run, plans, Figures(boots=boots, seed=seed))
