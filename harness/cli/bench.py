@@ -44,6 +44,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     from harness.measure.campaign import kernels_of, measure, plans_of
     from harness.measure.planner import Selection
     from harness.pipeline import prepare, start_run
+    from harness.results.outputs import write_outputs
 
     if args.runs is not None and args.runs < 1:
         raise KseriesError(
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     words += [word for name in args.lane or () for word in ("--lane", name)]
     words += ["--case", args.case] if args.case else []
     words += ["--runs", str(args.runs)] if args.runs else []
-    folder.finish(commands=[shlex.join(words)])
+    results = folder.finish(commands=[shlex.join(words)])
+    write_outputs(results, folder.path)
     if not context.json:
         _show(context, result)
     data = {
