@@ -18,6 +18,7 @@ from harness.core.paths import Paths
 from harness.core.ui import Step, Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Machine
+from harness.guest.runjob import RunJob
 from harness.guest.topology import Node, Topology
 from harness.kselftest.judge import (
     BASE,
@@ -33,7 +34,7 @@ from harness.kselftest.judge import (
 from harness.kselftest.known import KnownFlaky
 from harness.kselftest.ktap_lines import PROGRAM_CASE
 from harness.kselftest.plan import Plan, PlannedTest
-from harness.kselftest.runner import Round, RunJob, run_round
+from harness.kselftest.runner import Round, run_round
 from harness.results.model import Skip, SplatRecord, Status, TestResult
 
 TOPOLOGY_4X2 = Topology(tuple(Node(2, 512) for _ in range(4)))

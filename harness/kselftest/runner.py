@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Machine
+from harness.guest.runjob import RunJob
 from harness.guest.splat import console_problem
 from harness.kselftest.ktap import parse_ktap
 from harness.kselftest.ktap_lines import END_CASE, PROGRAM_CASE
@@ -30,23 +30,6 @@ _BOOT_SHARE = 600.0
 _BOOT_MOST = 4 * 3600.0
 # guest.sh names commands on the console, so a splat has a place in the run.
 _MARK = re.compile(r"kseries: (run|end) (\S+)")
-
-
-class RunJob(Protocol):
-    """harness.guest.session.run_job, as far as it is used here."""
-
-    def __call__(
-        self,
-        machine: Machine,
-        job: Job,
-        folder: Path,
-        *,
-        paths: Paths,
-        ui: Ui,
-        on_result: Callable[[CommandResult], None] | None = None,
-        allow: Sequence[AllowEntry] = (),
-    ) -> BootResult:
-        """Boot the machine, run the job, and say what came of it."""
 
 
 @dataclass(frozen=True)

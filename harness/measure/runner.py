@@ -17,7 +17,8 @@ from harness.core.errors import Exit
 from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
-from harness.guest.job import BootResult, CommandResult, Fate, Job, Lane, Machine
+from harness.guest.job import BootResult, CommandResult, Fate, Job, Lane
+from harness.guest.runjob import RunJob
 from harness.guest.session import run_job
 from harness.measure.calibrate import Boot, by_metric, judge
 from harness.measure.figures import Key, Samples, figures, sort_samples
@@ -40,23 +41,6 @@ class KernelLike(Protocol):
     @property
     def image(self) -> Path:
         """Return the bzImage."""
-
-
-class Guest(Protocol):
-    """The shape of harness.guest.session.run_job, so that tests bring their own."""
-
-    def __call__(
-        self,
-        machine: Machine,
-        job: Job,
-        folder: Path,
-        *,
-        paths: Paths,
-        ui: Ui,
-        on_result: Callable[[CommandResult], None] | None = None,
-        allow: Sequence[AllowEntry] = (),
-    ) -> BootResult:
-        """Boot, run the job, and return what came of it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +96,7 @@ def run_plans(
     ui: Ui,
     folder: Path,
     allow: Sequence[AllowEntry] = (),
-    guest: Guest = run_job,
+    guest: RunJob = run_job,
     lane_problem: Callable[[Lane, Paths], str] = why_not,
 ) -> MeasureResult:
     """Boot, measure, and return figures with their verdicts.
@@ -178,7 +162,7 @@ def _run_boot(
     boot: BootPlan,
     kernel: KernelLike,
     folder: Path,
-    guest: Guest,
+    guest: RunJob,
     *,
     paths: Paths,
     ui: Ui,
