@@ -446,6 +446,8 @@ static int test_prompt_swap(void)
 	CHECK(!cg_write(leaf, "memory.swap.high", "1M"), "cannot set memory.swap.high");
 	CHECK(!cg_write(leaf, "memory.swap.max", "0"), "cannot set memory.swap.max");
 	CHECK(!thaw(leaf), "cannot thaw");
+	/* Out of the freezer first: that is no delay. */
+	nap(penalty / 4);
 	CHECK(wait_penalty(60), "no delay");
 	took = freeze(leaf);
 	ksft_print_msg("frozen after %lld ms\n", took / MSEC);
@@ -580,7 +582,11 @@ static int cycle(bool wait_frozen, long long cold, long long warm)
 	}
 	ksft_print_msg("%d pages took %lld ms, and %lld ms with %d cycles\n",
 		       CYCLE_PAGES, plain / MSEC, took / MSEC, cycles);
-	CHECK(took > plain * 8 / 10, "shortened to %lld ms", took / MSEC);
+	/*
+	 * Behind the first there are two more whole batches.  How many delays
+	 * @plain takes beyond that depends on who else charges on this CPU.
+	 */
+	CHECK(took > 2 * penalty, "shortened to %lld ms", took / MSEC);
 	CHECK(took < plain * 2, "prolonged to %lld ms", took / MSEC);
 	ret = KSFT_PASS;
 out:
@@ -782,7 +788,7 @@ static int test_bounded_cycling(void)
 	}
 	after = cg_read_long(leaf, "memory.current");
 	ksft_print_msg("grew by %ld KiB in half a delay\n", (after - before) / 1024);
-	CHECK(after - before < MB(16), "%ld bytes", after - before);
+	CHECK(after - before < MB(6), "%ld bytes", after - before);
 	ret = KSFT_PASS;
 out:
 	finish(pid, leaf);
