@@ -94,7 +94,8 @@ class Entry:
     limit: guest seconds, None to derive it from the program's settings;
     plan: False if the program is known to print no plan line; base: what its
     cases must do on the base unless `cases` says otherwise, None where the
-    base itself is the yardstick (upstream).
+    base itself is the yardstick (upstream); measured: what of a case's name is
+    a measurement (regular expressions), and differs from run to run.
     """
 
     name: str
@@ -105,6 +106,13 @@ class Entry:
     plan: bool = True
     base: Expect | None = None
     cases: Mapping[str, Expect] = field(default_factory=dict)
+    measured: tuple[str, ...] = ()
+
+    def stable_name(self, case: str) -> str:
+        """Return the name of a case with its measurements taken out."""
+        for pattern in self.measured:
+            case = re.sub(pattern, "#", case)
+        return case
 
 
 @dataclass(frozen=True)
@@ -232,6 +240,7 @@ def _entry(
         plan=bool(table.get("plan", plan)),
         base=base,
         cases=cases or {},
+        measured=tuple(table.get("measured", ())),
     )
 
 
@@ -261,7 +270,8 @@ def parse_upstream(data: Mapping[str, Any], where: str) -> tuple[Area, ...]:
         plan = bool(table.get("plan", True))
         entries = []
         for run, body in table.get("run", {}).items():
-            _take(body, ("program", "args", "lane", "limit", "plan", "reason"), f"{here}: {run}")
+            known = ("program", "args", "lane", "limit", "plan", "reason", "measured")
+            _take(body, known, f"{here}: {run}")
             entries.append(_entry(run, body, f"{here}: {run}", plan=plan))
         collection = table.get("collection", name)
         areas.append(Area(name, collection, False, tuple(entries), rest, plan))

@@ -83,7 +83,7 @@ def command_results(
     for case in report.cases:
         if result.timed_out and case.name == END_CASE:
             continue
-        found.append(make(case.name, case.status, case.reason))
+        found.append(make(test.entry.stable_name(case.name), case.status, case.reason))
     if result.timed_out:
         reason = f"over its limit of {test.command.limit:g} s"
         found.append(make(END_CASE if report.is_ktap else PROGRAM_CASE, Status.TIMEOUT, reason))
@@ -109,7 +109,14 @@ def lost_results(
     """Return the results of the command under which the guest died or hung."""
     report = parse_ktap(log, None, require_plan=test.entry.plan)
     found = [
-        TestResult(test.suite, case.name, arm, attempt, case.status, reason=case.reason)
+        TestResult(
+            test.suite,
+            test.entry.stable_name(case.name),
+            arm,
+            attempt,
+            case.status,
+            reason=case.reason,
+        )
         for case in report.cases
         if case.name != END_CASE and not case.name.endswith("(plan)")
     ]

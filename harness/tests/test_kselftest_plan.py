@@ -221,3 +221,15 @@ def test_the_stored_upstream_file_is_good() -> None:
     mm = {entry.name: entry.lane for entry in areas["mm"].entries}
     assert {mm["migration"], mm["thp"], mm["hugetlb"]} == {"full"}
     assert [a.name for a in chosen_areas(tuple(areas.values()), Selection(("mm:cow",)))] == ["mm"]
+
+
+def test_measurements_are_taken_out_of_names() -> None:
+    areas = {area.name: area for area in read_upstream()}
+    entries = {entry.name: entry for entry in areas["mm"].entries}
+    first = entries["pagemap"].stable_name("transact_test Extra pages 126 (0.3%), extra thread.")
+    again = entries["pagemap"].stable_name("transact_test Extra pages 87 (0.2%), extra thread.")
+    assert first == again == "transact_test #"
+    assert (
+        entries["process_mrelease"].stable_name("a child with 2MB of it") == "a child with # of it"
+    )
+    assert entries["mmap"].stable_name("case 3") == "case 3"
