@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.core.errors import Exit, worst
+from harness.kselftest.areas import Expect
 from harness.kselftest.known import KnownFlaky
 from harness.kselftest.ktap_lines import PROGRAM_CASE, is_whole
-from harness.kselftest.plan import Expect, PlannedTest
+from harness.kselftest.plan import PlannedTest
 from harness.results.model import Results, Status, TestResult
 
 BASE, PATCHED = "base", "patched"

@@ -1,9 +1,8 @@
-"""Plan which test programs run, how, and what each must do on the base.
+"""Plan which test programs run, how, and in which lane.
 
-Pure but for read_own() and read_upstream(), which read TOML files:
-selftests/<area>/plan.toml for our own tests and upstream.toml (beside this
-file) for the kernel's.  A plan is a list of commands for a guest with what is
-expected of them; harness.kselftest.runner runs it.
+A plan is a list of commands for a guest with what is expected of them;
+harness.kselftest.runner runs it.  All pure: the areas come from
+harness.kselftest.areas, the programs from the build.
 """
 
 from __future__ import annotations
@@ -12,19 +11,15 @@ import difflib
 import fnmatch
 import re
 import shlex
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.core.errors import Exit, KseriesError
 from harness.guest.job import Command
+from harness.kselftest.areas import OWN, Area, Entry, Expect, bad_plan
 
-UPSTREAM_FILE = Path(__file__).with_name("upstream.toml")
-LANES = ("check", "full")
-EXPECTATIONS = ("pass", "fail", "skip")
-OWN = "agent"
 # kselftest limits are meant for real CPUs; an emulated one is slower.
 SLOWNESS = 4.0
 DEFAULT_LIMIT = 45.0  # kselftest's own default, seconds
@@ -80,57 +75,6 @@ class InstallLike(Protocol):
 
 
 @dataclass(frozen=True)
-class Expect:
-    """What a case must do on the base ("pass", "fail", "skip"), and why."""
-
-    base: str
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One run of a program: its arguments, lane, limit and expectations.
-
-    limit: guest seconds, None to derive it from the program's settings;
-    plan: False if the program is known to print no plan line; base: what its
-    cases must do on the base unless `cases` says otherwise, None where the
-    base itself is the yardstick (upstream); measured: what of a case's name is
-    a measurement (regular expressions), and differs from run to run.
-    """
-
-    name: str
-    program: str
-    args: str = ""
-    lane: str = "check"
-    limit: float | None = None
-    plan: bool = True
-    base: Expect | None = None
-    cases: Mapping[str, Expect] = field(default_factory=dict)
-    measured: tuple[str, ...] = ()
-
-    def stable_name(self, case: str) -> str:
-        """Return the name of a case with its measurements taken out."""
-        for pattern in self.measured:
-            case = re.sub(pattern, "#", case)
-        return case
-
-
-@dataclass(frozen=True)
-class Area:
-    """A folder of tests: ours ("agent/<area>") or upstream's.
-
-    rest: lane of programs without an entry ("check", "full" or "none").
-    """
-
-    name: str
-    collection: str
-    own: bool
-    entries: tuple[Entry, ...]
-    rest: str = "full"
-    plan: bool = True
-
-
-@dataclass(frozen=True)
 class PlannedTest:
     """One command of a plan with the suite its results belong to."""
 
@@ -172,115 +116,6 @@ class Selection:
     patterns: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     full: bool = False
-
-
-def _bad(where: str, what: str, hint: str = "see docs/guide.md, `plan.toml`") -> KseriesError:
-    return KseriesError(Exit.USAGE, what, where=where, hint=hint)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _bad(str(path), f"not TOML: {error}", "mend the file") from None
-
-
-def _take(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    extra = set(table) - set(known)
-    if extra:
-        raise _bad(where, f"unknown keys: {', '.join(sorted(extra))}")
-
-
-def _expect(table: Mapping[str, Any], where: str) -> Expect:
-    base, reason = table.get("base"), str(table.get("reason", ""))
-    if base not in EXPECTATIONS:
-        raise _bad(where, f"base = {base!r}: a test says pass, fail or skip of the base")
-    if base != "pass" and not reason:
-        raise _bad(where, f"base = {base!r} without a reason")
-    return Expect(base, reason)
-
-
-def parse_own(area: str, data: Mapping[str, Any], where: str) -> Area:
-    """Return an own area from the body of its plan.toml."""
-    _take(data, ("program",), where)
-    entries = []
-    for name, table in data.get("program", {}).items():
-        _take(table, ("program", "args", "lane", "limit", "base", "reason", "case"), where)
-        here = f"{where}: {name}"
-        cases = {}
-        for case, body in table.get("case", {}).items():
-            _take(body, ("base", "reason"), f"{here}: {case}")
-            cases[case] = _expect(body, f"{here}: {case}")
-        entries.append(_entry(name, table, here, base=_expect(table, here), cases=cases))
-    if not entries:
-        raise _bad(where, "the plan names no program")
-    return Area(area, f"{OWN}/{area}", True, tuple(entries), rest="check")
-
-
-def _entry(
-    name: str,
-    table: Mapping[str, Any],
-    where: str,
-    *,
-    lane: str = "check",
-    plan: bool = True,
-    base: Expect | None = None,
-    cases: Mapping[str, Expect] | None = None,
-) -> Entry:
-    lane = table.get("lane", lane)
-    if lane not in LANES:
-        raise _bad(where, f"lane = {lane!r}: it is check or full")
-    limit = table.get("limit")
-    return Entry(
-        name=name,
-        program=table.get("program", name),
-        args=table.get("args", ""),
-        lane=lane,
-        limit=None if limit is None else float(limit),
-        plan=bool(table.get("plan", plan)),
-        base=base,
-        cases=cases or {},
-        measured=tuple(table.get("measured", ())),
-    )
-
-
-def read_own(repo: Path) -> tuple[Area, ...]:
-    """Return our areas: each folder of selftests/ must have a plan.toml."""
-    areas = []
-    for folder in sorted((repo / "selftests").glob("*/Makefile")):
-        path = folder.with_name("plan.toml")
-        if not path.exists():
-            raise _bad(str(path), "a selftest area without a plan", "say what the base must do")
-        areas.append(parse_own(folder.parent.name, _toml(path), str(path)))
-    return tuple(areas)
-
-
-def parse_upstream(data: Mapping[str, Any], where: str) -> tuple[Area, ...]:
-    """Return the upstream areas from the body of upstream.toml."""
-    _take(data, ("area",), where)
-    areas = []
-    for name, table in data.get("area", {}).items():
-        here = f"{where}: {name}"
-        _take(table, ("collection", "rest", "reason", "plan", "run"), here)
-        if not table.get("reason"):
-            raise _bad(here, "an area without a reason for its lane")
-        rest = table.get("rest", "full")
-        if rest not in (*LANES, "none"):
-            raise _bad(here, f"rest = {rest!r}: it is check, full or none")
-        plan = bool(table.get("plan", True))
-        entries = []
-        for run, body in table.get("run", {}).items():
-            known = ("program", "args", "lane", "limit", "plan", "reason", "measured")
-            _take(body, known, f"{here}: {run}")
-            entries.append(_entry(run, body, f"{here}: {run}", plan=plan))
-        collection = table.get("collection", name)
-        areas.append(Area(name, collection, False, tuple(entries), rest, plan))
-    return tuple(areas)
-
-
-def read_upstream(path: Path = UPSTREAM_FILE) -> tuple[Area, ...]:
-    """Return the upstream areas that the harness knows."""
-    return parse_upstream(_toml(path), str(path))
 
 
 def chosen_areas(areas: Sequence[Area], selection: Selection) -> tuple[Area, ...]:
@@ -358,7 +193,7 @@ def _all_entries(area: Area, programs: Sequence[str]) -> list[Entry]:
         if program in used or area.rest == "none":
             continue
         if area.own:
-            raise _bad(
+            raise bad_plan(
                 f"selftests/{area.name}/plan.toml",
                 f"the program {program} is built but has no entry",
                 "say what the base must do with it: base = pass, fail or skip, and why",

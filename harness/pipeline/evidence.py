@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from harness.build.selftests import build_selftests
 from harness.guest.allow import load_allow
 from harness.guest.topology import Topology
+from harness.kselftest.areas import read_own, read_upstream
 from harness.kselftest.campaign import (
     TOPOLOGY_4X2,
     CampaignRequest,
@@ -17,14 +18,7 @@ from harness.kselftest.campaign import (
     run_campaign,
 )
 from harness.kselftest.known import load_known
-from harness.kselftest.plan import (
-    Plan,
-    Selection,
-    chosen_areas,
-    make_plan,
-    read_own,
-    read_upstream,
-)
+from harness.kselftest.plan import Plan, Selection, chosen_areas, make_plan
 from harness.measure.campaign import measure, plans_of
 from harness.measure.planner import Selection as Figures
 from harness.measure.runner import MeasureResult

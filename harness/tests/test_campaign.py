@@ -13,8 +13,9 @@ from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, Command, CommandResult, Fate, Job, Machine
 from harness.guest.splat import find_splats
+from harness.kselftest.areas import Entry, Expect
 from harness.kselftest.campaign import CampaignRequest, CampaignResult, KernelPair, run_campaign
-from harness.kselftest.plan import Entry, Expect, Plan, PlannedTest
+from harness.kselftest.plan import Plan, PlannedTest
 from harness.kselftest.runner import splat_place
 
 DATA = Path(__file__).with_name("data")

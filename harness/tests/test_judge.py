@@ -8,6 +8,7 @@ import pytest
 
 from harness.core.errors import Exit, KseriesError
 from harness.guest.job import Command
+from harness.kselftest.areas import Entry, Expect
 from harness.kselftest.judge import (
     complete,
     judge,
@@ -18,7 +19,7 @@ from harness.kselftest.judge import (
 )
 from harness.kselftest.known import KnownFlaky, load_known, parse_known
 from harness.kselftest.ktap_lines import END_CASE, PROGRAM_CASE
-from harness.kselftest.plan import Entry, Expect, PlannedTest
+from harness.kselftest.plan import PlannedTest
 from harness.results.model import Results, RunInfo, Status, TestResult
 
 UP = "upstream/cgroup:test_freezer"

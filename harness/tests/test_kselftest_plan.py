@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Exit, KseriesError
-from harness.kselftest.plan import (
-    NO_LIMIT,
-    Selection,
-    chosen_areas,
-    make_plan,
-    parse_own,
-    parse_upstream,
-    read_own,
-    read_upstream,
-)
+from harness.kselftest.areas import parse_own, parse_upstream, read_own, read_upstream
+from harness.kselftest.plan import NO_LIMIT, Selection, chosen_areas, make_plan
 
 
 @dataclass(frozen=True)
