@@ -324,9 +324,8 @@ def test_the_repository_names_no_mirror() -> None:
         if done
         else set()
     )
-    hosts -= {"deb.debian.org", "security.debian.org"}
     if not hosts:
-        pytest.skip("apt is configured with no mirror of its own")
+        pytest.skip("apt is not here, or has no lists yet")
     for host in hosts:
         found = subprocess.run(
             ["git", "grep", "-lF", host], cwd=repo, capture_output=True, check=False
