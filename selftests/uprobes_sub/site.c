@@ -2,6 +2,7 @@
 /* Sites, probes on them, and the 32-bit helper; see site.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,20 +238,21 @@ static int uprobe_type(void)
 int probe_open(const struct code *code, size_t offset, pid_t pid, int flags)
 {
 	struct perf_event_attr attr = { .size = sizeof(attr) };
-	int type = uprobe_type(), event;
-	char *path;
+	int type = uprobe_type(), event, cpu = -1;
+	char path[64];
 
 	if (type < 0)
 		return type;
-	/* Not freed: an inherited event reads the path again at each clone(). */
-	if (asprintf(&path, "/proc/self/fd/%d", code->fd) < 0)
-		return -ENOMEM;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", code->fd);
+	if (flags & PROBE_THIS_CPU) {
+		pid = -1;
+		cpu = sched_getcpu();
+	}
 	attr.type = type;
 	attr.config = flags & PROBE_RETURN ? 1 : 0;
-	attr.inherit = !!(flags & PROBE_INHERIT);
 	attr.uprobe_path = (unsigned long)path;
 	attr.probe_offset = offset;
-	event = syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	event = syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	return event < 0 ? -errno : event;
 }
 

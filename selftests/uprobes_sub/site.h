@@ -74,7 +74,12 @@ int helper_run(struct helper *helper, size_t offset, const struct regs32 *in,
 void helper_stop(struct helper *helper);
 
 #define PROBE_RETURN	1	/* at the return of the function */
-#define PROBE_INHERIT	2	/* also in threads and children to come */
+#define PROBE_THIS_CPU	2	/* in all tasks, counted on the current CPU */
+
+/*
+ * No event is inherited: inherited events change places with those of other
+ * tasks at a context switch, and a uprobe's then miss or repeat hits.
+ */
 
 /* Probe the file for the task pid (0: this one): an event, or -errno. */
 int probe_open(const struct code *code, size_t offset, pid_t pid, int flags);
