@@ -53,6 +53,7 @@ FIXTURE_TEARDOWN(sub_sp)
 #define FLAG_TF		0x100
 #define FLAG_IF		0x200
 #define FLAG_DF		0x400
+#define FLAG_RF		0x10000ULL
 #define FLAG_AC		0x40000
 #define FLAG_ID		0x200000
 /* CF, PF, AF, ZF, SF, OF: what sub writes */
@@ -1021,9 +1022,10 @@ static const char *debug_steps(const struct code *code, bool probed, struct stop
 			return failure("step %d: status %#x", step, status);
 		if (ptrace(PTRACE_GETREGS, pid, 0, &regs))
 			return failure("registers: %s", strerror(errno));
+		/* RF tells whether a page fault came first, not what was executed. */
 		if (seen || regs.rip == (unsigned long)code->map)
 			stops[seen++] = (struct stop){ regs.rip, regs.rsp,
-						       regs.eflags };
+						       regs.eflags & ~FLAG_RF };
 	}
 	if (probed && probe_hits(event) != 1)
 		return failure("%lld hits", probe_hits(event));
