@@ -3,8 +3,8 @@
 The places are asked in order and the first that has the right bytes wins:
 the cache; KSERIES_MIRROR (a URL or a folder that holds the tarball by name);
 kernel.org; pool/main/l/linux/ of every repository that apt is configured
-with (a superseded upstream tarball stays there for a while); last, snapshot
-archives by SHA-1.
+with (a superseded upstream tarball stays there for a while); last, where
+KSERIES_SNAPSHOT names one, a snapshot archive by SHA-1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from harness.core.ui import Step, Ui
 from harness.source.download import UnavailableError, download, sha256_of
 from harness.source.pin import Artefact, Pin
 
-SNAPSHOT = "https://snapshot.debian.org/file/"
+# A snapshot archive of Debian, up to where a file's SHA-1 follows ("https://.../file/").
+SNAPSHOT = os.environ.get("KSERIES_SNAPSHOT", "")
 _TIMEOUT = 20.0
 # An offline machine must learn that at once.
 _SHORT_TIMEOUT = 5.0
@@ -102,7 +103,7 @@ def places(pin: Pin, mirror: str, repositories: Callable[[], Iterable[str]]) -> 
                 url = f"{root.rstrip('/')}/pool/main/l/linux/{artefact.name}"
                 yield Place(f"apt's repository {number}", url, artefact)
     for artefact in debian:
-        if artefact.sha1:
+        if artefact.sha1 and SNAPSHOT:
             url = SNAPSHOT + artefact.sha1
             yield Place("the snapshot archive", url, artefact, _SHORT_TIMEOUT)
 

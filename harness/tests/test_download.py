@@ -192,7 +192,8 @@ def test_refusals(server: Server, big: Artefact, tmp_path: Path) -> None:
     assert "refused" in reason("http://127.0.0.1:9/file")
 
 
-def test_order_of_places() -> None:
+def test_order_of_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SNAPSHOT", "https://archive.example/file/")
     debian = Artefact("l.orig.tar.xz", "debian-orig", "a" * 64, 1, sha1="b" * 40)
     kernel = Artefact("l.tar.xz", "kernel.org", "c" * 64, 1, url="https://k.example/l.tar.xz")
     pin = Pin("6.1", "v6.1", "d" * 40, (), (debian, kernel))
