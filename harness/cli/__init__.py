@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "doctor": "say what this host offers and what is missing",
     "tree": "get the pinned kernel with the series applied, and print where",
     "refresh": "write edited commits of the worktree back into patches/",
-    "lint": "check the form of patches/, kconfig/ and plans",
+    "lint": "check the form of patches/ and kconfig/",
     "config": "make and explain a kernel configuration",
     "build": "build the base and the patched kernel",
     "boot": "boot a kernel on an emulated topology and run a command",
