@@ -55,7 +55,9 @@ class Bench:
 def fast_stations(bench: Bench) -> list[Station]:
     """Return what `check` shows."""
     return [
-        Station("form", "style, types, and the form of patches and fragments", (), 40, _form(bench)),
+        Station(
+            "form", "style, types, and the form of patches and fragments", (), 40, _form(bench)
+        ),
         Station("unit", "the harness without guests or compilers", (), 60, _unit(bench)),
         Station("source", "the pinned kernel, verified and patched", ("git",), 120, _tree(bench)),
         Station(
