@@ -94,15 +94,19 @@ def build_kernel(
     folder = paths.builds / key
     with locked(paths.cache / "locks" / f"build-{key}.lock", on_wait=ui.line):
         record = load_record(paths.records, "build", inputs)
-        if record is not None and (kernel := _restore(record, folder, reused=True)):
+        if record is not None and (kernel := _restore(record, folder)):
             ui.line(f"kernel {config_set} {tree[:12]}: reused ({folder})")
             return kernel
-        job = _Job(paths, folder, tree, config_set, toolchain, ui, jobs or default_jobs())
-        return job.make(store_git, kconfig_dir, extra_config, inputs, touched)
+        job = KernelJob(paths, folder, tree, config_set, toolchain, ui, jobs or default_jobs())
+        kernel = job.make(store_git, kconfig_dir, extra_config, inputs["config"], touched)
+        save_record(paths.records, job.record(kernel, inputs))
+        return kernel
 
 
 @dataclass(frozen=True)
-class _Job:
+class KernelJob:
+    """The make of one kernel in one folder; who keeps it, and for how long, is the caller's."""
+
     paths: Paths
     folder: Path
     tree: str
@@ -113,14 +117,17 @@ class _Job:
 
     @property
     def src(self) -> Path:
+        """The source, never written to by make."""
         return self.folder / "src"
 
     @property
     def build(self) -> Path:
+        """What make writes."""
         return self.folder / "build"
 
     @property
     def log(self) -> Path:
+        """All that make said."""
         return self.folder / "make.log"
 
     def make(
@@ -128,9 +135,10 @@ class _Job:
         store_git: Path,
         kconfig_dir: Path,
         extra: Sequence[Path],
-        inputs: Mapping[str, str],
-        touched: Sequence[tuple[str, Sequence[str]]],
+        config_hash: str,
+        touched: Sequence[tuple[str, Sequence[str]]] = (),
     ) -> Kernel:
+        """Lay the source out where it is not, configure, compile, and return the kernel."""
         check_disk(self.folder, self.needed(), self.ui, f"kernel {self.config_set}")
         if not self.src.exists():
             with self.ui.step(f"lay out {self.tree[:12]}"):
@@ -148,7 +156,7 @@ class _Job:
             )
             step.note = f"{len(config.plan.requests)} symbols checked"
         lines, seconds = self.compile(touched)
-        return self.finish(config, inputs, lines, seconds)
+        return self.finish(config, config_hash, lines, seconds)
 
     def needed(self) -> int:
         """Bytes that src and build still have to take."""
@@ -210,41 +218,56 @@ class _Job:
             },
         )
 
-    def finish(
-        self, config: Config, inputs: Mapping[str, str], lines: int, seconds: float
-    ) -> Kernel:
+    def finish(self, config: Config, config_hash: str, lines: int, seconds: float) -> Kernel:
+        """Return the kernel that make has left."""
         for spare in self.build.glob(".tmp_vmlinux*"):
             spare.unlink()  # the link's own steps, 300 MB that nothing reads again
-        log = self.log.read_text(encoding="utf-8", errors="replace")
-        release = (self.build / "include/config/kernel.release").read_text().strip()
-        outputs: dict[str, Any] = {
-            "tree": self.tree,
-            "config_set": self.config_set,
-            "config_hash": inputs["config"],
-            "release": release,
-            "warnings": list(parse_warnings(log, self.src, self.build)),
-            "untaken": [dataclasses.asdict(item) for item in config.untaken],
-            "seconds": round(seconds, 1),
-            "toolchain": self.toolchain.describe(),
-            "image_bytes": (self.build / IMAGE).stat().st_size,
-            "lines": lines,
-        }
-        record = Record("build", inputs, outputs)
-        kernel = _restore(record, self.folder, reused=False)
-        if kernel is None:
-            raise KseriesError(
-                Exit.BUILD,
-                "make ended well but left no kernel",
-                where=str(self.build / IMAGE),
-                hint=f"see {self.log}",
-            )
+        for file in (self.build / IMAGE, self.build / "vmlinux"):
+            if not file.is_file():
+                raise KseriesError(
+                    Exit.BUILD,
+                    "make ended well but left no kernel",
+                    where=str(file),
+                    hint=f"see {self.log}",
+                )
         if lines > FIRST_LINES // 2:  # a continued build would set the bar too low
             save_record(
                 self.paths.records,
                 Record("build-lines", {"set": self.config_set}, {"lines": lines}),
             )
-        save_record(self.paths.records, record)
-        return kernel
+        log = self.log.read_text(encoding="utf-8", errors="replace")
+        return Kernel(
+            key=self.folder.name,
+            tree=self.tree,
+            src=self.src,
+            build=self.build,
+            image=self.build / IMAGE,
+            vmlinux=self.build / "vmlinux",
+            config=self.build / ".config",
+            config_set=self.config_set,
+            config_hash=config_hash,
+            release=(self.build / "include/config/kernel.release").read_text().strip(),
+            warnings=tuple(parse_warnings(log, self.src, self.build)),
+            untaken=config.untaken,
+            seconds=round(seconds, 1),
+            reused=False,
+            toolchain=self.toolchain.describe(),
+        )
+
+    def record(self, kernel: Kernel, inputs: Mapping[str, str]) -> Record:
+        """Return what must be known to find the kernel again."""
+        outputs: dict[str, Any] = {
+            "tree": kernel.tree,
+            "config_set": kernel.config_set,
+            "config_hash": kernel.config_hash,
+            "release": kernel.release,
+            "warnings": list(kernel.warnings),
+            "untaken": [dataclasses.asdict(item) for item in kernel.untaken],
+            "seconds": kernel.seconds,
+            "toolchain": kernel.toolchain,
+            "image_bytes": kernel.image.stat().st_size,
+        }
+        return Record("build", inputs, outputs)
 
     def _last_lines(self) -> int:
         last = load_record(self.paths.records, "build-lines", {"set": self.config_set})
@@ -254,7 +277,7 @@ class _Job:
         return (self.build / ".config").read_text(encoding="utf-8")
 
 
-def _restore(record: Record, folder: Path, *, reused: bool) -> Kernel | None:
+def _restore(record: Record, folder: Path) -> Kernel | None:
     """Return the kernel of a record if its files are still there."""
     out = record.outputs
     build = folder / "build"
@@ -278,7 +301,7 @@ def _restore(record: Record, folder: Path, *, reused: bool) -> Kernel | None:
         warnings=tuple(out["warnings"]),
         untaken=tuple(Untaken(**item) for item in out["untaken"]),
         seconds=out["seconds"],
-        reused=reused,
+        reused=True,
         toolchain=dict(out["toolchain"]),
     )
 

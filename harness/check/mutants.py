@@ -9,14 +9,12 @@ mutant can fail proves nothing.
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.build.kernel import Kernel, build_kernel
-from harness.build.selftests import area_configs
+from harness.build.kernel import Kernel
 from harness.check.station import Tally
 from harness.check.stations import Bench
 from harness.core.errors import Exit, KseriesError
@@ -97,33 +95,20 @@ def controls(bench: Bench) -> Callable[[Tally], None]:
 
     def work(tally: Tally) -> None:
         mutants = load_mutants(bench.context.paths.repo / "selftests")
-        for mutant in mutants:
-            kernel = _build(bench, mutant)
-            problem = judge(mutant, _results(bench, mutant, kernel))
-            bench.context.ui.line(f"   {mutant.name}: {problem or 'caught'}")
-            if problem:
-                tally.bad(f"{mutant.name}: {problem}")
-            else:
-                tally.good()
-            # 4 GB each, and nobody boots it again.
-            shutil.rmtree(kernel.src.parent, ignore_errors=True)
+        prepared = bench.kernels()
+        with bench.workshop() as kernel_of:
+            for mutant in mutants:
+                tree = mutated_tree(prepared.source.git, prepared.applied.top_tree, mutant)
+                problem = judge(mutant, _results(bench, mutant, kernel_of(tree)))
+                bench.context.ui.line(f"   {mutant.name}: {problem or 'caught'}")
+                if problem:
+                    tally.bad(f"{mutant.name}: {problem}")
+                else:
+                    tally.good()
         if not mutants:
             tally.bad("there is no mutant: no test has shown that it can fail")
 
     return work
-
-
-def _build(bench: Bench, mutant: Mutant) -> Kernel:
-    context, prepared = bench.context, bench.kernels()
-    tree = mutated_tree(prepared.source.git, prepared.applied.top_tree, mutant)
-    return build_kernel(
-        context.paths,
-        prepared.source.git,
-        tree,
-        extra_config=area_configs(context.paths.repo / "selftests"),
-        kconfig_dir=context.paths.repo / "kconfig",
-        ui=context.ui,
-    )
 
 
 def _results(bench: Bench, mutant: Mutant, kernel: Kernel) -> Sequence[TestResult]:

@@ -1,52 +1,80 @@
-"""What stations found, kept between runs for one state of the repository."""
+"""What stations found, kept between runs: by the repository, or by the series alone."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.check.station import StationResult, Tally
+from harness.check.station import Station, StationResult, Tally
 from harness.core.paths import Paths
-from harness.core.record import hash_json, write_atomic
+from harness.core.record import hash_files, hash_json, write_atomic
 from harness.source.gitrepo import git
 
 # Text for people, and what summaries are written to: no result depends on it.
 _PROSE = (":(exclude)docs", ":(exclude)README.md")
+# What is under test.  The harness is the instrument.
+_SERIES = ("patches", "kconfig", "selftests", "benchmarks", "pin.toml")
 
 
-def state_of_repository(paths: Paths) -> str:
-    """Return a hash of all files under version control, edits included.
+def state_of(paths: Paths, *pathspecs: str) -> str:
+    """Return a hash of the files under version control that match, edits included.
 
-    Without git's metadata (a plain copy) the hash is over the files' contents.
+    Without git's metadata (a plain copy) the hash is over harness/ alone.
     """
-    from harness.core.record import hash_files
-
-    listed = git("ls-files", "-z", "--", ".", *_PROSE, repo=paths.repo, check=False)
+    listed = git("ls-files", "-z", "--", *pathspecs, repo=paths.repo, check=False)
     if not listed.ok:
         return hash_files(paths.repo / "harness")
     names = [n for n in listed.stdout.split("\0") if n and (paths.repo / n).is_file()]
     return hash_json([hash_files(paths.repo, names), len(names)])
 
 
+def state_of_repository(paths: Paths) -> str:
+    """Return the state that everything but prose makes up."""
+    return state_of(paths, ".", *_PROSE)
+
+
+def state_of_series(paths: Paths) -> str:
+    """Return the state that what is under test makes up."""
+    return state_of(paths, *_SERIES)
+
+
+def commit_of(paths: Paths) -> str:
+    """Return the short commit id, with a + where files differ from it; empty without git."""
+    head = git("rev-parse", "--short=12", "HEAD", repo=paths.repo, check=False)
+    if not head.ok:
+        return ""
+    edits = git("status", "--porcelain", "-uno", "--", ".", *_PROSE, repo=paths.repo, check=False)
+    return head.stdout.strip() + ("+" if edits.stdout.strip() else "")
+
+
 @dataclass
 class Ledger:
-    """The kept results of one state: a JSON file, rewritten after each station."""
+    """The kept results: a JSON file, rewritten after each station."""
 
     folder: Path
     kept: dict[str, StationResult]
+    states: dict[str, str]
+    commit: str
 
     @classmethod
-    def open(cls, paths: Paths, *, full: bool, fresh: bool) -> Ledger:
-        """Return the ledger of this state; only --full resumes, others start empty."""
-        folder = paths.out / "ci" / state_of_repository(paths)
+    def open(cls, paths: Paths, stations: Sequence[Station], *, full: bool, fresh: bool) -> Ledger:
+        """Return the ledger; only --full resumes, others start empty.
+
+        What was shown for another state is forgotten, station by station.
+        """
+        everything, series = state_of_repository(paths), state_of_series(paths)
+        states = {s.name: series if s.of_series else everything for s in stations}
+        folder = paths.out / "ci"
         folder.mkdir(parents=True, exist_ok=True)
-        ledger = cls(folder, {})
+        ledger = cls(folder, {}, states, commit_of(paths))
         if full and not fresh and ledger.file.exists():
             for row in json.loads(ledger.file.read_text(encoding="utf-8")):
-                tally = Tally(**row.pop("tally"))
-                ledger.kept[row["name"]] = StationResult(tally=tally, **row)
+                result = StationResult(tally=Tally(**row.pop("tally")), **row)
+                if states.get(result.name) == result.state_of:
+                    ledger.kept[result.name] = result
         return ledger
 
     @property
@@ -66,10 +94,12 @@ class Ledger:
 
     def keep(self, result: StationResult) -> None:
         """Store one more result at once: an interruption loses nothing."""
-        self.kept[result.name] = result
-        write_atomic(self.file, json.dumps([asdict(r) for r in self.kept.values()], indent=1))
+        self.kept[result.name] = dataclasses.replace(
+            result, state_of=self.states[result.name], commit=self.commit
+        )
+        rows = [asdict(kept) for kept in self.kept.values()]
+        write_atomic(self.file, json.dumps(rows, indent=1))
 
-    def results(self, fresh: Sequence[StationResult]) -> list[StationResult]:
-        """Return kept and fresh results, the kept ones first."""
-        names = {result.name for result in fresh}
-        return [r for r in self.finished.values() if r.name not in names] + list(fresh)
+    def results(self, stations: Sequence[Station]) -> list[StationResult]:
+        """Return what is known of the stations, in their order."""
+        return [self.kept[s.name] for s in stations if s.name in self.kept]

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.build.arms import build_each
-from harness.build.kernel import Kernel, build_kernel
-from harness.build.selftests import area_configs
+from harness.build.kernel import Kernel
 from harness.check.mutants import controls
 from harness.check.station import Station, Tally
 from harness.check.stations import GUEST, Bench, cases_of_failed, trials
@@ -30,23 +29,21 @@ UPSTREAM_FULL = ("cgroup", "seccomp", "sched_ext", "mm", "ftrace", "x86", "rseq"
 
 def slow_stations(bench: Bench) -> list[Station]:
     """Return what `ci --full` shows beyond check."""
-    full = (*GUEST, "upstream")
+    slow_trials = sum(t.estimate for t in load_trials() if t.lane == "full")
     return [
-        Station(
-            "each", "every patch alone builds, boots, warns of nothing", GUEST, 900, _each(bench)
-        ),
-        Station("kasan", "our selftests under KASAN", GUEST, 1500, _debug(bench, "kasan")),
-        Station("lockdep", "our selftests under lockdep", GUEST, 1500, _debug(bench, "lockdep")),
-        Station("repeat", "our selftests ten times", GUEST, 1200, _repeat(bench, 10)),
-        Station("controls", "each mutant of a patch fails its case", GUEST, 2400, controls(bench)),
-        Station("rule", "ten runs of freezer and core, nothing changed", full, 2400, _rule(bench)),
-        Station("figures-3", "every benchmark, three boots an arm", GUEST, 900, _figures(bench)),
-        Station("upstream-full", "all upstream areas", full, 7200, _upstream(bench)),
+        _of_series("each", "every patch alone builds, boots, warns of nothing", 900, _each(bench)),
+        _of_series("kasan", "our selftests under KASAN", 1200, _debug(bench, "kasan")),
+        _of_series("lockdep", "our selftests under lockdep", 1200, _debug(bench, "lockdep")),
+        _of_series("repeat", "our selftests ten times", 900, _repeat(bench, 10)),
+        _of_series("controls", "each mutant of a patch fails its case", 2400, controls(bench)),
+        _of_series("rule", "ten runs of freezer and core, nothing changed", 2400, _rule(bench)),
+        _of_series("figures-3", "every benchmark, three boots an arm", 900, _figures(bench)),
+        _of_series("upstream-full", "all upstream areas", 7200, _upstream(bench)),
         Station(
             "trials-full",
             "the trials that build kernels",
             GUEST,
-            sum(t.estimate for t in load_trials() if t.lane == "full"),
+            slow_trials,
             trials(bench, "full"),
         ),
         Station("topic", "a new topic without an edit in harness/", GUEST, 900, _topic(bench)),
@@ -54,6 +51,11 @@ def slow_stations(bench: Bench) -> list[Station]:
             "clean-room", "./kseries demo in a bare Debian", ("debootstrap",), 2700, _clean(bench)
         ),
     ]
+
+
+def _of_series(name: str, why: str, estimate: float, work: Callable[[Tally], None]) -> Station:
+    needs = (*GUEST, "upstream")
+    return Station(name, why, needs, estimate, work, of_series=True)
 
 
 def _count(tally: Tally, outcome: object) -> None:
@@ -80,25 +82,12 @@ def _each(bench: Bench) -> Callable[[Tally], None]:
         prepared = bench.kernels()
         texts = [(p.file, (context.paths.repo / "patches" / p.file).read_text(encoding="utf-8"))
                  for p in prepared.applied.patches]  # fmt: skip
-        for file, text in texts:
-            alone = apply_texts(context.paths, prepared.source, [(file, text)], context.ui)
-            kernel = _kernel(bench, alone.top_tree)
-            _boots(bench, kernel, file, tally)
+        with bench.workshop() as kernel_of:
+            for file, text in texts:
+                alone = apply_texts(context.paths, prepared.source, [(file, text)], context.ui)
+                _boots(bench, kernel_of(alone.top_tree), file, tally)
 
     return work
-
-
-def _kernel(bench: Bench, tree: str, set_name: str = "prod") -> Kernel:
-    context, prepared = bench.context, bench.kernels()
-    return build_kernel(
-        context.paths,
-        prepared.source.git,
-        tree,
-        config_set=set_name,
-        extra_config=area_configs(context.paths.repo / "selftests"),
-        kconfig_dir=context.paths.repo / "kconfig",
-        ui=context.ui,
-    )
 
 
 def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
@@ -117,10 +106,13 @@ def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
 def _debug(bench: Bench, set_name: str) -> Callable[[Tally], None]:
     def work(tally: Tally) -> None:
         folder = start_run(bench.context)
-        prepared = prepare(bench.context, set_name=set_name)
+        # The base has shown what the tests do there; here only our code is watched.
+        prepared = prepare(bench.context, set_name=set_name, want=("patched",))
         folder.prepared = prepared
         _count(tally, add_tests(folder, prepared, Selection(full=True)))
-        results = folder.finish(commands=[f"./kseries test --config {set_name}"])
+        results = folder.finish(
+            commands=[f"./kseries test --full --config {set_name} --arm patched"]
+        )
         write_outputs(results, folder.path)
         tally.note = f"config {results.run.config}, {folder.id}"
 

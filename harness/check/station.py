@@ -43,7 +43,9 @@ class Station:
 
     name; why: one sentence; needs: capabilities of harness/host/packages.toml;
     estimate: seconds it takes on 2 cores, cold; after: stations whose failure
-    makes this one pointless; work: does it, filling the tally.
+    makes this one pointless; work: does it, filling the tally; of_series:
+    what it shows is a matter of the patches, their configuration, selftests
+    and benchmarks, and stays shown while only the harness changes.
     """
 
     name: str
@@ -52,17 +54,24 @@ class Station:
     estimate: float
     work: Callable[[Tally], None]
     after: tuple[str, ...] = ()
+    of_series: bool = False
 
 
 @dataclass(frozen=True)
 class StationResult:
-    """How one station ended: "done", "skipped", "no time" or "broken"."""
+    """How one station ended: "done", "skipped", "no time" or "broken".
+
+    state_of: hash of what it was shown for; commit: of the repository then,
+    with a + where files were edited.  Both are filled in by whoever keeps it.
+    """
 
     name: str
     state: str
     tally: Tally
     seconds: float
     reason: str = ""
+    state_of: str = ""
+    commit: str = ""
 
     @property
     def ok(self) -> bool:

@@ -8,9 +8,13 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.build.kernel import Kernel
+from harness.build.selftests import area_configs
+from harness.build.workshop import workshop
 from harness.check.station import Station, Tally
 from harness.check.trials import load_trials, run_trial
 from harness.core.context import Context
@@ -50,6 +54,17 @@ class Bench:
             self.prepared = prepare(self.context)
             self.run_folder().prepared = self.prepared
         return self.prepared
+
+    def workshop(self) -> AbstractContextManager[Callable[[str], Kernel]]:
+        """Return the place where kernels of other trees are made for one boot each."""
+        repo = self.context.paths.repo
+        return workshop(
+            self.context.paths,
+            self.kernels().source.git,
+            extra_config=area_configs(repo / "selftests"),
+            kconfig_dir=repo / "kconfig",
+            ui=self.context.ui,
+        )
 
 
 def fast_stations(bench: Bench) -> list[Station]:

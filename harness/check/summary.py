@@ -39,15 +39,15 @@ def summary_text(results: Sequence[StationResult], paths: Paths, command: str) -
         f"| QEMU | {'.'.join(map(str, find_qemu(paths).version))} |",
         f"| host | {facts['system']}, {facts['cpu']}, {facts['cores']} cores, {facts['memory']} |",
         "",
-        "| station | ended | passed | failed | skipped | seconds | remark |",
-        "|---|---|---:|---:|---:|---:|---|",
+        "| station | ended | passed | failed | skipped | seconds | commit | remark |",
+        "|---|---|---:|---:|---:|---:|---|---|",
     ]
     for result in results:
         tally = result.tally
         remark = (result.reason or tally.note).replace("|", "/").replace(str(paths.repo) + "/", "")
         lines.append(
             f"| {result.name} | {result.state} | {tally.passed} | {tally.failed} | "
-            f"{tally.skipped} | {result.seconds:.0f} | {remark} |"
+            f"{tally.skipped} | {result.seconds:.0f} | {result.commit} | {remark} |"
         )
     problems = [(r.name, problem) for r in results for problem in r.tally.problems]
     if problems:

@@ -16,13 +16,19 @@ has, end in exit status 4 and name the patch."""
 
 EXAMPLE = """\
   kseries build
-  kseries build --patched --set kasan
+  kseries build --patched --config kasan
   kseries build --each            # every patch alone: does it build, what does it warn of"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
-    parser.add_argument("--set", default="prod", metavar="NAME", help="config set (default: prod)")
+    parser.add_argument(
+        "--config",
+        "--set",
+        default="prod",
+        metavar="SET",
+        help="a set of kconfig/sets.toml (default: prod)",
+    )
     parser.add_argument("--base", action="store_true", help="only the base kernel")
     parser.add_argument("--patched", action="store_true", help="only the patched kernel")
     parser.add_argument("--each", action="store_true", help="every prefix of the series")
@@ -40,7 +46,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     arms = build_arms(
         context.paths,
         context.ui,
-        config_set=args.set,
+        config_set=args.config,
         base=both or args.base,
         patched=both or args.patched,
         source=args.source,
@@ -64,21 +70,21 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         for arm, kernel in found
     }
     text = "\n".join(f"{arm:<8} {kernel.release}  {kernel.image}" for arm, kernel in found)
-    return Outcome(Exit.OK, {"set": args.set, "kernels": data}, text)
+    return Outcome(Exit.OK, {"config": args.config, "kernels": data}, text)
 
 
 def _each(args: argparse.Namespace, context: Context) -> Outcome:
     from harness.build.arms import build_each
 
     prefixes = build_each(
-        context.paths, context.ui, config_set=args.set, source=args.source, jobs=args.jobs
+        context.paths, context.ui, config_set=args.config, source=args.source, jobs=args.jobs
     )
     lines = []
     for prefix in prefixes:
         lines.append(f"{prefix.patch}: builds, {len(prefix.fresh)} new warnings")
         lines += [f"    {warning}" for warning in prefix.fresh]
     data = {
-        "set": args.set,
+        "config": args.config,
         "prefixes": [
             {"patch": p.patch, "tree": p.tree, "new_warnings": list(p.fresh)} for p in prefixes
         ],

@@ -14,7 +14,10 @@ Run the stations of `check --strict`. With --full also the slow ones: every
 patch alone, debug kernels, repeats, the mutants that must be caught, three
 boots of each benchmark, all upstream areas, every trial, a made-up topic, and
 the demo in a bare Debian. --full keeps what each station found: run again, it
-goes on where it stopped, as long as the repository has not changed."""
+goes on where it stopped. What shows the harness is shown again when anything
+but prose has changed; what shows the series (debug kernels, repeats, mutants,
+figures, upstream's tests) when patches, configurations, selftests or benchmarks
+have. The summary names the commit at which each station ran."""
 EXAMPLE = """\
   ./kseries ci
   ./kseries ci --full                                  hours; resumable
@@ -46,11 +49,13 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     bench = Bench(context, boots=1, commands=[words])
     stations = fast_stations(bench) + (slow_stations(bench) if args.full else [])
     picked = chosen(stations, args.only)
-    ledger = Ledger.open(context.paths, full=args.full, fresh=args.fresh)
+    ledger = Ledger.open(context.paths, stations, full=args.full, fresh=args.fresh)
     left = [station for station in picked if station.name not in ledger.finished]
-    for name in ledger.finished:
-        context.ui.line(f"== {name}: already shown for this state of the repository")
-    results = run_stations(
+    for station in picked:
+        if station.name in ledger.finished:
+            commit = ledger.finished[station.name].commit
+            context.ui.line(f"== {station.name}: already shown, at {commit}")
+    run_stations(
         left,
         context.ui,
         strict=True,
@@ -59,8 +64,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         done=ledger.keep,
         before=ledger.finished,
     )
-    names = {station.name for station in picked}
-    everything = [r for r in ledger.results(results) if r.name in names]
+    everything = ledger.results(picked)
     text = summary_text(everything, context.paths, words)
     ledger.summary.write_text(text, encoding="utf-8")
     if args.summary:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from harness.core.context import Context, Outcome
 from harness.core.errors import Exit, KseriesError, worst
-from harness.kselftest.judge import rerun_failed
+from harness.kselftest.judge import BASE, PATCHED, rerun_failed
 from harness.kselftest.plan import Selection
+
+ARMS = (BASE, PATCHED)
 
 DESCRIPTION = """\
 Run selftests on the base and the patched kernel in emulated guests (4 nodes of
@@ -27,7 +29,7 @@ EXAMPLE = """\
   ./kseries test cgroup --repeat 3 --junit out.xml
   ./kseries test 'cgroup:test_mem*'
   ./kseries test --upstream cgroup,seccomp,sched_ext,mm
-  ./kseries test --config kasan
+  ./kseries test --config kasan --arm patched
   ./kseries test --rerun-failed latest"""
 
 
@@ -40,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="the slow lane too")
     parser.add_argument(
         "--config", metavar="SET", default="prod", help="a set of kconfig/sets.toml"
+    )
+    parser.add_argument(
+        "--arm", choices=ARMS, help="one kernel alone; nothing to compare with, half the time"
     )
     parser.add_argument(
         "--repeat", metavar="N", type=int, default=1, help="runs on the patched kernel (default 1)"
@@ -96,7 +101,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     from harness.results.summary import verdict_of
     from harness.results.table import print_tables
 
-    prepared = prepare(context, set_name=args.config)
+    prepared = prepare(context, set_name=args.config, want=[args.arm] if args.arm else ARMS)
     folder = start_run(context)
     folder.prepared = prepared
     outcome = add_tests(

@@ -24,6 +24,7 @@ class RunJob(Protocol):
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
         allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         """Boot the machine, run the job, and say what came of it."""

@@ -8,16 +8,19 @@ writes the logs of a run folder.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
 from harness.core.errors import Exit, worst
 from harness.core.paths import Paths
+from harness.core.side import Check, side_by_side
 from harness.core.ui import Step, Ui
 from harness.guest.allow import AllowEntry
-from harness.guest.job import BootResult, CommandResult, Fate, Machine
+from harness.guest.job import BootResult, Fate, Machine
 from harness.guest.runjob import RunJob
 from harness.guest.topology import Node, Topology
 from harness.kselftest.judge import (
@@ -44,8 +47,8 @@ class Kernels(Protocol):
     """The two kernels under test."""
 
     @property
-    def base(self) -> Path:
-        """The base bzImage."""
+    def base(self) -> Path | None:
+        """The base bzImage, None to run on the patched kernel alone."""
 
     @property
     def patched(self) -> Path | None:
@@ -56,7 +59,7 @@ class Kernels(Protocol):
 class KernelPair:
     """Two bzImages as plain paths."""
 
-    base: Path
+    base: Path | None
     patched: Path | None = None
 
 
@@ -65,7 +68,8 @@ class CampaignRequest:
     """What to run: the plan, how often, on which machine, what is excused.
 
     known: cases known to be flaky; allow: splats that do not count; append:
-    words for the kernels' command line.
+    words for the kernels' command line; guests: first rounds that run side by
+    side (a test guest mostly sleeps); those that decide run one by one.
     """
 
     plan: Plan
@@ -74,6 +78,7 @@ class CampaignRequest:
     known: tuple[KnownFlaky, ...] = ()
     allow: tuple[AllowEntry, ...] = ()
     append: tuple[str, ...] = ()
+    guests: int = 1
 
 
 @dataclass(frozen=True)
@@ -191,35 +196,40 @@ class _Campaign:
         tests: Sequence[PlannedTest],
         title: str,
         due: Callable[[PlannedTest, str, int], bool] = lambda test, arm, attempt: True,
+        guests: int = 1,
     ) -> None:
         """Run the tests in these rounds as far as they are due; an empty round is not booted."""
         runs = [(arm, n, [t for t in tests if due(t, arm, n)]) for arm, n in plan]
-        runs = [(arm, n, chosen) for arm, n, chosen in runs if chosen and self._kernel(arm)]
+        runs = [(arm, n, chosen) for arm, n, chosen in runs if chosen and self.kernel(arm)]
         total = sum(len(chosen) for _, _, chosen in runs)
         with self.ui.step(title, total) as step:
-            ended = 0
-            for arm, attempt, chosen in runs:
-                kernel = self._kernel(arm)
-                assert kernel is not None
-                machine = Machine(kernel, self.request.topology, append=self.request.append)
-                tick = _Tick(step, ended, f"{arm} {attempt}")
-                done = run_round(
-                    chosen,
-                    machine,
-                    arm,
-                    attempt,
-                    self.folder / "boots",
-                    run_job=self.run_job,
-                    paths=self.paths,
-                    ui=self.ui,
-                    allow=self.request.allow,
-                    on_result=tick,
-                )
-                ended += len(chosen)
+            bar = _Bar(step)
+            jobs = [partial(self._round, arm, n, chosen, bar) for arm, n, chosen in runs]
+            for done in side_by_side(jobs, guests):
                 self.rounds.append(done)
                 self._log(done)
 
-    def _kernel(self, arm: str) -> Path | None:
+    def _round(
+        self, arm: str, attempt: int, chosen: Sequence[PlannedTest], bar: _Bar, check: Check
+    ) -> Round:
+        kernel = self.kernel(arm)
+        assert kernel is not None
+        return run_round(
+            chosen,
+            Machine(kernel, self.request.topology, append=self.request.append),
+            arm,
+            attempt,
+            self.folder / "boots",
+            run_job=self.run_job,
+            paths=self.paths,
+            ui=self.ui,
+            allow=self.request.allow,
+            on_result=lambda result: bar.tick(f"{arm} {attempt}: {result.name}"),
+            on_tick=check,
+        )
+
+    def kernel(self, arm: str) -> Path | None:
+        """Return the image of an arm, None for one that does not take part."""
         return self.kernels.base if arm == BASE else self.kernels.patched
 
     def _log(self, done: Round) -> None:
@@ -235,16 +245,14 @@ class _Campaign:
 
 
 @dataclass
-class _Tick:
-    """Moves the bar when a command ends."""
+class _Bar:
+    """The bar that commands of all rounds move as they end."""
 
     step: Step
-    ended: int
-    label: str
+    ended: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def __call__(self, result: CommandResult) -> None:
-        self.ended += 1
-        self.step.update(self.ended, f"{self.label}: {result.name}")
+    def tick(self, text: str) -> None:
+        self.step.update(next(self.ended), text)
 
 
 def run_campaign(
@@ -269,7 +277,7 @@ def run_campaign(
     plan = request.plan
     work = _Campaign(request, kernels, folder, paths, ui, run_job)
     tests = list(plan.tests)
-    two_armed = kernels.patched is not None
+    two_armed = kernels.base is not None and kernels.patched is not None
     if tests:
 
         def due(test: PlannedTest, arm: str, attempt: int) -> bool:
@@ -277,14 +285,15 @@ def run_campaign(
             # tests do not need it: they say what they must do on the base.
             return not (test.own and arm == BASE and attempt > request.repeat)
 
-        work.run(schedule(request.repeat), tests, "selftests, base and patched", due)
+        title = "selftests, base and patched" if two_armed else "selftests on one kernel"
+        work.run(schedule(request.repeat), tests, title, due, request.guests)
         suites = need_rerun(tests, work.results, request.repeat) if rerun and two_armed else ()
         again = [test for test in tests if test.suite in suites]
         if again:
             ui.line(f"worse on the patched kernel, so run again: {', '.join(suites)}")
             work.run(rerun_schedule(work.results), again, "selftests again, alternating")
     judgement = judge(tests, work.results, request.known, repeat=request.repeat)
-    arms = (BASE, PATCHED) if two_armed else (BASE,)
+    arms = [arm for arm in (BASE, PATCHED) if work.kernel(arm)]
     results = (*judgement.results, *guest_results(work.rounds), *not_built_results(plan, arms))
     splats = tuple(splat for done in work.rounds for splat in done.splats)
     return CampaignResult(

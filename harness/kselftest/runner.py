@@ -142,10 +142,12 @@ def run_round(
     ui: Ui,
     allow: Sequence[AllowEntry] = (),
     on_result: Callable[[CommandResult], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
 ) -> Round:
     """Run a plan once on one kernel, in as many boots as that takes.
 
-    folder: gets one folder a boot, `<arm>-<attempt>[-<boot>]`.
+    folder: gets one folder a boot, `<arm>-<attempt>[-<boot>]`; on_tick: called
+    while a guest runs, and may raise to end it.
     """
     waiting = list(tests)
     results: dict[str, list[TestResult]] = {}
@@ -160,7 +162,14 @@ def run_round(
             limit=min(_BOOT_SHARE + sum(test.command.limit for test in waiting), _BOOT_MOST),
         )
         boot = run_job(
-            machine, job, folder / name, paths=paths, ui=ui, on_result=on_result, allow=allow
+            machine,
+            job,
+            folder / name,
+            paths=paths,
+            ui=ui,
+            on_result=on_result,
+            on_tick=on_tick,
+            allow=allow,
         )
         boots[name] = boot
         console = _read(boot.console)

@@ -26,17 +26,21 @@ from harness.measure.thin import thinned
 from harness.pipeline.prepare import Prepared
 from harness.pipeline.run import RunFolder
 
+# Two test guests share two cores well: most selftests wait for something.
+GUESTS_AT_ONCE = 2
+
 
 def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
-    """Build the selected selftests, from the base kernel, and return what to run."""
+    """Build the selected selftests, from the base if there is one, and return what to run."""
     paths = run.context.paths
-    assert prepared.base is not None
+    kernel = prepared.base or prepared.patched
+    assert kernel is not None
     areas = (*read_own(paths.repo), *read_upstream())
     chosen = chosen_areas(areas, selection)
     start = time.monotonic()
     install = build_selftests(
         paths,
-        prepared.base,
+        kernel,
         own=paths.repo / "selftests",
         areas=[area.name for area in chosen if area.own],
         upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
@@ -57,10 +61,10 @@ def add_tests(
 ) -> CampaignResult:
     """Build and run the selected selftests and add what came of them to the run.
 
-    prepared: both kernels; upstream's tests are built once, from the base.
+    prepared: the kernels, both or one; upstream's tests are built once, from
+    the base where there is one.
     """
     paths, ui = run.context.paths, run.context.ui
-    assert prepared.base is not None
     today = datetime.datetime.now(datetime.UTC).date()
     request = CampaignRequest(
         plan=plan_tests(run, prepared, selection),
@@ -69,6 +73,7 @@ def add_tests(
         known=load_known(today=today),
         allow=load_allow(today=today),
         append=tuple(append),
+        guests=GUESTS_AT_ONCE,
     )
     start = time.monotonic()
     result = run_campaign(
@@ -76,7 +81,8 @@ def add_tests(
         paths=paths,
         ui=ui,
         kernels=KernelPair(
-            prepared.base.image, prepared.patched.image if prepared.patched else None
+            prepared.base.image if prepared.base else None,
+            prepared.patched.image if prepared.patched else None,
         ),
         folder=run.path,
     )

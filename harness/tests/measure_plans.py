@@ -75,6 +75,7 @@ class FakeGuest:
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
         allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         self.jobs.append((machine, job, folder))

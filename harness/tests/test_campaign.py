@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,7 @@ class Guest:
         paths: Paths,
         ui: Ui,
         on_result: Callable[[CommandResult], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
         allow: Sequence[AllowEntry] = (),
     ) -> BootResult:
         folder.mkdir(parents=True)
@@ -344,3 +346,34 @@ def test_repeat_runs_each_kernel_more_often(tmp_path: Path) -> None:
 def test_splat_place() -> None:
     console = BANNER + "[ 1.000000] kseries: run a\nx\n[ 2.000000] kseries: end a 0\ny\n"
     assert [splat_place(console, n) for n in (1, 2, 3, 4, 5)] == ["", "a", "a", "", ""]
+
+
+def test_the_patched_kernel_alone_needs_no_base(tmp_path: Path) -> None:
+    """A debug kernel is watched, not compared."""
+    guest = Guest(lambda machine, turn: {})
+    result = run_campaign(
+        CampaignRequest(Plan((_test("own", base="fail"),))),
+        paths=Paths(tmp_path, tmp_path, tmp_path),
+        ui=Ui(quiet=True),
+        kernels=KernelPair(None, PATCHED),
+        folder=tmp_path / "run",
+        run_job=guest,
+    )
+    assert [arm for arm, _ in guest.boots] == ["patched"]
+    assert {row.arm for row in result.tests} == {"patched"}
+    assert (result.counts, result.code) == ((1, 0, 0), Exit.OK)
+
+
+def test_first_rounds_side_by_side_are_judged_like_one_by_one(tmp_path: Path) -> None:
+    tests = [_test("up"), _test("own", base="pass")]
+    meet = threading.Barrier(2, timeout=5)
+
+    def script(machine: Machine, turn: int) -> Mapping[str, Plays]:
+        if turn == 1:
+            meet.wait()  # base and patched are in a guest at the same time
+        return {}
+
+    result, guest = _run(tmp_path, tests, script, guests=2)
+    assert result.code == Exit.OK
+    assert sorted(arm for arm, _ in guest.boots) == ["base", "base", "patched"]
+    assert list(result.boots) == ["base-1", "patched-1", "base-2"]

@@ -7,7 +7,7 @@ import pytest
 
 from harness.check.choose import chosen
 from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
-from harness.check.resume import Ledger, state_of_repository
+from harness.check.resume import Ledger, commit_of, state_of_repository
 from harness.check.station import Station, StationResult, Tally
 from harness.check.stations import count_junit
 from harness.cli.clean import SIZES, UNITS, Item, choose, parse_unit, remove
@@ -51,15 +51,21 @@ def repo(tmp_path: Path) -> Paths:
     return Paths(root, tmp_path / "cache", tmp_path / "out")
 
 
+LEDGER = [
+    Station("form", "", (), 1, nothing),
+    Station("kasan", "", (), 1, nothing, of_series=True),
+]
+
+
 def test_a_ledger_goes_on_where_it_stopped_and_runs_failures_again(repo: Paths) -> None:
-    ledger = Ledger.open(repo, full=True, fresh=False)
+    ledger = Ledger.open(repo, LEDGER, full=True, fresh=False)
     ledger.keep(StationResult("form", "done", Tally(passed=2), 1.0))
     ledger.keep(StationResult("kasan", "done", Tally(failed=1, problems=["x"]), 1.0))
-    again = Ledger.open(repo, full=True, fresh=False)
+    again = Ledger.open(repo, LEDGER, full=True, fresh=False)
     assert list(again.finished) == ["form"]
     assert again.finished["form"].tally.passed == 2
-    assert not Ledger.open(repo, full=True, fresh=True).finished
-    assert not Ledger.open(repo, full=False, fresh=False).finished
+    assert not Ledger.open(repo, LEDGER, full=True, fresh=True).finished
+    assert not Ledger.open(repo, LEDGER, full=False, fresh=False).finished
 
 
 def test_an_edit_of_code_forgets_and_an_edit_of_prose_does_not(repo: Paths) -> None:
@@ -68,6 +74,34 @@ def test_an_edit_of_code_forgets_and_an_edit_of_prose_does_not(repo: Paths) -> N
     assert state_of_repository(repo) == before
     (repo.repo / "a.py").write_text("b")
     assert state_of_repository(repo) != before
+
+
+def test_what_shows_the_series_outlives_an_edit_of_the_harness(repo: Paths) -> None:
+    ledger = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    ledger.keep(StationResult("form", "done", Tally(passed=2), 1.0))
+    ledger.keep(StationResult("kasan", "done", Tally(passed=3), 1.0))
+    (repo.repo / "a.py").write_text("b")
+    ledger = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    assert list(ledger.finished) == ["kasan"]
+    (repo.repo / "patches").mkdir()
+    (repo.repo / "patches/series").write_text("one.patch\n")
+    subprocess.run(["git", "add", "-A"], cwd=repo.repo, check=True)
+    assert not Ledger.open(repo, LEDGER, full=True, fresh=False).finished
+
+
+def test_a_kept_result_names_its_commit_and_edits_beside_it(repo: Paths) -> None:
+    assert commit_of(repo) == ""  # nothing committed yet
+    words = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "first"]
+    subprocess.run(["git", *words], cwd=repo.repo, check=True)
+    clean = commit_of(repo)
+    assert len(clean) == 12
+    (repo.repo / "docs/guide.md").write_text("other words")
+    assert commit_of(repo) == clean
+    (repo.repo / "a.py").write_text("b")
+    assert commit_of(repo) == clean + "+"
+    ledger = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    ledger.keep(StationResult("form", "done", Tally(passed=2), 1.0))
+    assert [r.commit for r in ledger.results(LEDGER)] == [clean + "+"]
 
 
 def test_no_junit_or_no_case_is_a_failure(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""A kernel that moves from tree to tree: for those that are booted once and thrown away.
+
+A mutant differs from the series by one line, so make has one file to compile.
+Its source is laid out once, and only files that differ are written anew; the
+kernels that figures and verdicts come from never share a folder this way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from harness.build.fragments import find_set
+from harness.build.kconfig import request_hash
+from harness.build.kernel import Kernel, KernelJob
+from harness.build.toolchain import default_jobs, detect_toolchain
+from harness.core.lock import locked
+from harness.core.paths import Paths
+from harness.core.proc import run
+from harness.core.record import record_key
+from harness.core.ui import Ui
+from harness.source.gitrepo import GIT, clean_env
+
+
+@contextlib.contextmanager
+def workshop(
+    paths: Paths,
+    store_git: Path,
+    *,
+    config_set: str = "prod",
+    extra_config: Sequence[Path] = (),
+    kconfig_dir: Path,
+    ui: Ui,
+) -> Iterator[Callable[[str], Kernel]]:
+    """Yield a function from a tree id to its kernel; the next call replaces it.
+
+    store_git: bare repository that has the trees; extra_config: `config`
+    files of own selftests.  One process at a time works here.
+    """
+    toolchain = detect_toolchain()
+    config_hash = request_hash(
+        find_set(kconfig_dir, config_set), root=paths.repo, extra=extra_config
+    )
+    key = record_key("workshop", {"config": config_hash, "compiler": toolchain.id})
+    folder = paths.builds / f"workshop-{key}"
+
+    def kernel(tree: str) -> Kernel:
+        job = KernelJob(paths, folder, tree, config_set, toolchain, ui, default_jobs())
+        move_source(store_git, tree, job.src, folder / "index")
+        job.log.unlink(missing_ok=True)  # the warnings of another tree
+        return job.make(store_git, kconfig_dir, extra_config, config_hash)
+
+    with locked(paths.cache / "locks" / f"{folder.name}.lock", on_wait=ui.line):
+        yield kernel
+
+
+def move_source(store: Path, tree: str, src: Path, index: Path) -> None:
+    """Make src hold the tree, writing only files that differ; src may be missing.
+
+    An interruption costs nothing: what does not look as the index says is
+    written again next time.
+    """
+    src.mkdir(parents=True, exist_ok=True)
+    words = [*GIT, f"--git-dir={store.resolve()}", f"--work-tree={src.resolve()}"]
+    env = clean_env({"GIT_INDEX_FILE": str(index.resolve())})
+    index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
+    run([*words, "update-index", "-q", "--refresh"], cwd=src, env=env, check=False)
+    run([*words, "read-tree", "--reset", "-u", tree], cwd=src, env=env)

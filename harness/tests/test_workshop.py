@@ -1,0 +1,61 @@
+"""A source that moves from tree to tree keeps the files that stay as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.build.workshop import move_source
+from harness.source.gitrepo import git
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "store.git"
+    path.mkdir()
+    git("init", "-q", "--bare", repo=path)
+    return path
+
+
+def _tree(store: Path, tmp_path: Path, files: dict[str, str]) -> str:
+    index = tmp_path / "made"
+    index.unlink(missing_ok=True)
+    env = {"GIT_INDEX_FILE": str(index)}
+    for name, text in files.items():
+        blob = git("hash-object", "-w", "--stdin", repo=store, stdin=text).stdout.strip()
+        git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", repo=store, env=env)
+    return git("write-tree", repo=store, env=env).stdout.strip()
+
+
+def test_only_what_differs_is_written(store: Path, tmp_path: Path) -> None:
+    src, index = tmp_path / "w/src", tmp_path / "w/index"
+    one = _tree(store, tmp_path, {"same": "s", "edited": "1", "gone": "g"})
+    two = _tree(store, tmp_path, {"same": "s", "edited": "2", "d/new": "n"})
+    move_source(store, one, src, index)
+    old = 1_000_000_000
+    for name in ("same", "edited"):
+        os.utime(src / name, (old, old))
+    move_source(store, one, src, index)  # make's clock must not run for a touched file
+    assert (src / "same").stat().st_mtime == old
+    move_source(store, two, src, index)
+    assert (src / "same").stat().st_mtime == old
+    assert (src / "edited").read_text() == "2"
+    assert (src / "edited").stat().st_mtime > old
+    assert (src / "d/new").read_text() == "n"
+    assert not (src / "gone").exists()
+
+
+def test_an_interrupted_move_is_finished_by_the_next(store: Path, tmp_path: Path) -> None:
+    src, index = tmp_path / "w/src", tmp_path / "w/index"
+    one = _tree(store, tmp_path, {"a": "1", "b": "1"})
+    two = _tree(store, tmp_path, {"a": "2", "b": "1"})
+    move_source(store, one, src, index)
+    (src / "a").write_text("2")  # written, but the index never heard of it
+    (src / "b").unlink()
+    index.with_name("index.lock").touch()
+    move_source(store, one, src, index)
+    assert [(src / n).read_text() for n in "ab"] == ["1", "1"]
+    move_source(store, two, src, index)
+    assert [(src / n).read_text() for n in "ab"] == ["2", "1"]
