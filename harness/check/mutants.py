@@ -50,18 +50,22 @@ def load_mutants(selftests: Path) -> list[Mutant]:
     """Return the mutants of all areas; one that names no case is an error."""
     found = []
     for path in sorted(selftests.glob("*/mutants/*.patch")):
-        head = path.read_text(encoding="utf-8").partition("\n--- a/")[0]
-        match = _FAILS.search(head)
-        if not match:
-            raise KseriesError(
-                Exit.LINT,
-                "a mutant that names no case",
-                where=str(path),
-                hint="add a line `Fails: CASE` above its diff",
-            )
-        cases = tuple(case.strip() for case in match[1].split(","))
-        found.append(Mutant(path.parents[1].name, path, cases))
+        found.append(read_mutant(path, path.parents[1].name))
     return found
+
+
+def read_mutant(path: Path, area: str) -> Mutant:
+    """Return one mutant of an area; one that names no case is an error."""
+    head = path.read_text(encoding="utf-8").partition("\n--- a/")[0]
+    match = _FAILS.search(head)
+    if not match:
+        raise KseriesError(
+            Exit.LINT,
+            "a mutant that names no case",
+            where=str(path),
+            hint="add a line `Fails: CASE` above its diff",
+        )
+    return Mutant(area, path, tuple(case.strip() for case in match[1].split(",")))
 
 
 def mutated_tree(store: Path, tree: str, mutant: Mutant) -> str:
