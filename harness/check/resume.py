@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.check.station import Station, StationResult, Tally
+from harness.core.lock import locked
 from harness.core.paths import Paths
 from harness.core.record import hash_files, hash_json, write_atomic
 from harness.source.gitrepo import git
@@ -70,12 +71,20 @@ class Ledger:
         folder = paths.out / "ci"
         folder.mkdir(parents=True, exist_ok=True)
         ledger = cls(folder, {}, states, commit_of(paths))
-        if full and not fresh and ledger.file.exists():
-            for row in json.loads(ledger.file.read_text(encoding="utf-8")):
-                result = StationResult(tally=Tally(**row.pop("tally")), **row)
-                if states.get(result.name) == result.state_of:
-                    ledger.kept[result.name] = result
+        if full and not fresh:
+            ledger.kept = ledger.stored()
         return ledger
+
+    def stored(self) -> dict[str, StationResult]:
+        """Return what the file holds and is still true."""
+        if not self.file.exists():
+            return {}
+        found = {}
+        for row in json.loads(self.file.read_text(encoding="utf-8")):
+            result = StationResult(tally=Tally(**row.pop("tally")), **row)
+            if self.states.get(result.name) == result.state_of:
+                found[result.name] = result
+        return found
 
     @property
     def file(self) -> Path:
@@ -93,12 +102,15 @@ class Ledger:
         return {name: result for name, result in self.kept.items() if result.ok}
 
     def keep(self, result: StationResult) -> None:
-        """Store one more result at once: an interruption loses nothing."""
-        self.kept[result.name] = dataclasses.replace(
-            result, state_of=self.states[result.name], commit=self.commit
-        )
-        rows = [asdict(kept) for kept in self.kept.values()]
-        write_atomic(self.file, json.dumps(rows, indent=1))
+        """Store one more result at once: an interruption loses nothing.
+
+        Two runs of different stations may add to one file.
+        """
+        kept = dataclasses.replace(result, state_of=self.states[result.name], commit=self.commit)
+        self.kept[result.name] = kept
+        with locked(self.file.with_suffix(".lock")):
+            rows = {**self.stored(), result.name: kept}
+            write_atomic(self.file, json.dumps([asdict(row) for row in rows.values()], indent=1))
 
     def results(self, stations: Sequence[Station]) -> list[StationResult]:
         """Return what is known of the stations, in their order."""

@@ -89,6 +89,14 @@ def test_what_shows_the_series_outlives_an_edit_of_the_harness(repo: Paths) -> N
     assert not Ledger.open(repo, LEDGER, full=True, fresh=False).finished
 
 
+def test_two_runs_add_to_one_ledger(repo: Paths) -> None:
+    one = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    two = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    one.keep(StationResult("form", "done", Tally(passed=2), 1.0))
+    two.keep(StationResult("kasan", "done", Tally(passed=3), 1.0))
+    assert set(Ledger.open(repo, LEDGER, full=True, fresh=False).finished) == {"form", "kasan"}
+
+
 def test_a_kept_result_names_its_commit_and_edits_beside_it(repo: Paths) -> None:
     assert commit_of(repo) == ""  # nothing committed yet
     words = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "first"]
