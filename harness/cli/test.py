@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--full", action="store_true", help="the slow lane too")
     parser.add_argument(
-        "--config", metavar="SET", default="prod", help="a set of kconfig/sets.toml"
+        "--config",
+        "--set",
+        metavar="SET",
+        default="prod",
+        help="a set of kconfig/sets.toml (default: prod)",
     )
     parser.add_argument(
         "--arm", choices=ARMS, help="one kernel alone; nothing to compare with, half the time"

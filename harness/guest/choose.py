@@ -45,7 +45,11 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--base", action="store_true", help="the pinned kernel without the series")
     which.add_argument("--kernel", metavar="BZIMAGE", type=Path, help="an image of your own")
     parser.add_argument(
-        "--set", metavar="NAME", default="prod", help="the config set to build (default: prod)"
+        "--config",
+        "--set",
+        metavar="SET",
+        default="prod",
+        help="a set of kconfig/sets.toml (default: prod)",
     )
     parser.add_argument(
         "--append",
@@ -91,7 +95,7 @@ def _kernel(args: argparse.Namespace, context: Context) -> tuple[Path, Path | No
         return image, image.parents[len(_IMAGE.parts) - 1] if inside else None
     arm = "base" if args.base else "patched"
     pipeline = importlib.import_module("harness.pipeline")
-    kernel = getattr(pipeline.prepare(context, set_name=args.set, want=(arm,)), arm)
+    kernel = getattr(pipeline.prepare(context, set_name=args.config, want=(arm,)), arm)
     return Path(kernel.image), Path(kernel.build)
 
 
