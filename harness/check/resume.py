@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from harness.check.station import Station, StationResult, Tally
 from harness.core.lock import locked
 from harness.core.paths import Paths
 from harness.core.record import hash_files, hash_json, write_atomic
+from harness.pipeline.run import host_facts
 from harness.source.gitrepo import git
 
 # Text for people, and what summaries are written to: no result depends on it.
 _PROSE = (":(exclude)docs", ":(exclude)README.md")
 # What is under test.  The harness is the instrument.
+_COMMITTED = Path("docs/results/ci-full.json")
 _SERIES = ("patches", "kconfig", "selftests", "benchmarks", "pin.toml")
 
 
@@ -59,28 +61,32 @@ class Ledger:
     kept: dict[str, StationResult]
     states: dict[str, str]
     commit: str
+    host: str
 
     @classmethod
     def open(cls, paths: Paths, stations: Sequence[Station], *, full: bool, fresh: bool) -> Ledger:
         """Return the ledger; only --full resumes, others start empty.
 
-        What was shown for another state is forgotten, station by station.
+        It goes on from this clone's own file, and from the one that is under
+        version control.  What was shown for another state is forgotten,
+        station by station.
         """
         everything, series = state_of_repository(paths), state_of_series(paths)
         states = {s.name: series if s.of_series else everything for s in stations}
         folder = paths.out / "ci"
         folder.mkdir(parents=True, exist_ok=True)
-        ledger = cls(folder, {}, states, commit_of(paths))
+        ledger = cls(folder, {}, states, commit_of(paths), host_line(host_facts()))
         if full and not fresh:
-            ledger.kept = ledger.stored()
+            committed = ledger.stored(paths.repo / _COMMITTED)
+            ledger.kept = {**committed, **ledger.stored(ledger.file)}
         return ledger
 
-    def stored(self) -> dict[str, StationResult]:
-        """Return what the file holds and is still true."""
-        if not self.file.exists():
+    def stored(self, file: Path) -> dict[str, StationResult]:
+        """Return what a file holds and is still true."""
+        if not file.exists():
             return {}
         found = {}
-        for row in json.loads(self.file.read_text(encoding="utf-8")):
+        for row in json.loads(file.read_text(encoding="utf-8")):
             result = StationResult(tally=Tally(**row.pop("tally")), **row)
             if self.states.get(result.name) == result.state_of:
                 found[result.name] = result
@@ -106,12 +112,26 @@ class Ledger:
 
         Two runs of different stations may add to one file.
         """
-        kept = dataclasses.replace(result, state_of=self.states[result.name], commit=self.commit)
+        state = self.states[result.name]
+        kept = dataclasses.replace(result, state_of=state, commit=self.commit, host=self.host)
         self.kept[result.name] = kept
         with locked(self.file.with_suffix(".lock")):
-            rows = {**self.stored(), result.name: kept}
-            write_atomic(self.file, json.dumps([asdict(row) for row in rows.values()], indent=1))
+            rows = {**self.stored(self.file), result.name: kept}
+            write_atomic(self.file, _text(rows.values()))
+
+    def write_beside(self, summary: Path) -> None:
+        """Write the ledger beside a summary: clones resume from the one in docs/results/."""
+        write_atomic(summary.with_suffix(".json"), _text(self.kept.values()))
 
     def results(self, stations: Sequence[Station]) -> list[StationResult]:
         """Return what is known of the stations, in their order."""
         return [self.kept[s.name] for s in stations if s.name in self.kept]
+
+
+def host_line(facts: Mapping[str, str]) -> str:
+    """Return a host as a summary names it."""
+    return f"{facts['system']}, {facts['cpu']}, {facts['cores']} cores, {facts['memory']}"
+
+
+def _text(results: Iterable[StationResult]) -> str:
+    return json.dumps([asdict(result) for result in results], indent=1) + "\n"

@@ -62,7 +62,8 @@ class StationResult:
     """How one station ended: "done", "skipped", "no time" or "broken".
 
     state_of: hash of what it was shown for; commit: of the repository then,
-    with a + where files were edited.  Both are filled in by whoever keeps it.
+    with a + where files were edited; host: where.  They are filled in by
+    whoever keeps the result.
     """
 
     name: str
@@ -72,6 +73,7 @@ class StationResult:
     reason: str = ""
     state_of: str = ""
     commit: str = ""
+    host: str = ""
 
     @property
     def ok(self) -> bool:

@@ -9,6 +9,7 @@ from harness.build.fragments import find_set
 from harness.build.kconfig import request_hash
 from harness.build.selftests import area_configs
 from harness.build.toolchain import detect_toolchain
+from harness.check.resume import host_line
 from harness.check.station import StationResult, closing_line
 from harness.core.paths import Paths
 from harness.guest.qemu import find_qemu
@@ -20,7 +21,7 @@ from harness.source.pin import load_pin
 def summary_text(results: Sequence[StationResult], paths: Paths, command: str) -> str:
     """Return the summary as Markdown: what ran where, and each station's line."""
     pin = load_pin(paths.repo / "pin.toml")
-    facts = host_facts()
+    here = host_line(host_facts())
     extra = area_configs(paths.repo / "selftests")
     config = request_hash(find_set(paths.repo / "kconfig", "prod"), root=paths.repo, extra=extra)
     toolchain = detect_toolchain()
@@ -37,14 +38,17 @@ def summary_text(results: Sequence[StationResult], paths: Paths, command: str) -
         f"| config | prod, `{config}` |",
         f"| compiler | {toolchain.id} |",
         f"| QEMU | {'.'.join(map(str, find_qemu(paths).version))} |",
-        f"| host | {facts['system']}, {facts['cpu']}, {facts['cores']} cores, {facts['memory']} |",
+        f"| host | {here} |",
         "",
         "| station | ended | passed | failed | skipped | seconds | commit | remark |",
         "|---|---|---:|---:|---:|---:|---|---|",
     ]
     for result in results:
         tally = result.tally
-        remark = (result.reason or tally.note).replace("|", "/").replace(str(paths.repo) + "/", "")
+        remark = result.reason or tally.note
+        if result.host not in {"", here}:
+            remark = f"{remark}; on {result.host}".removeprefix("; ")
+        remark = remark.replace("|", "/").replace(str(paths.repo) + "/", "")
         lines.append(
             f"| {result.name} | {result.state} | {tally.passed} | {tally.failed} | "
             f"{tally.skipped} | {result.seconds:.0f} | {result.commit} | {remark} |"

@@ -31,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="NAMES", help="stations, separated by commas")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
     parser.add_argument("--budget", metavar="TIME", help="75m, 2h: begin nothing that ends later")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary there too")
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FILE.md",
+        help="write the summary there too, and beside it the results as JSON",
+    )
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     if args.summary:
         args.summary.parent.mkdir(parents=True, exist_ok=True)
         args.summary.write_text(text, encoding="utf-8")
+        ledger.write_beside(args.summary)
     line = closing_line(everything)
     context.ui.line(f"summary: {ledger.summary}")
     data = {"summary": line, "stations": [r.name for r in everything], "file": str(ledger.summary)}

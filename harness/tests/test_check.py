@@ -97,6 +97,17 @@ def test_two_runs_add_to_one_ledger(repo: Paths) -> None:
     assert set(Ledger.open(repo, LEDGER, full=True, fresh=False).finished) == {"form", "kasan"}
 
 
+def test_a_clone_goes_on_from_the_committed_ledger(repo: Paths, tmp_path: Path) -> None:
+    ledger = Ledger.open(repo, LEDGER, full=True, fresh=False)
+    ledger.keep(StationResult("kasan", "done", Tally(passed=3), 1.0))
+    (repo.repo / "docs/results").mkdir()
+    ledger.write_beside(repo.repo / "docs/results/ci-full.md")
+    clone = Paths(repo.repo, tmp_path / "cache", tmp_path / "elsewhere")
+    kept = Ledger.open(clone, LEDGER, full=True, fresh=False).finished
+    assert kept["kasan"].tally.passed == 3
+    assert "cores" in kept["kasan"].host
+
+
 def test_a_kept_result_names_its_commit_and_edits_beside_it(repo: Paths) -> None:
     assert commit_of(repo) == ""  # nothing committed yet
     words = ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "first"]
