@@ -53,6 +53,39 @@ def locked(
         yield
 
 
+@contextlib.contextmanager
+def locked_slots(
+    folder: Path, count: int, wanted: int, *, on_wait: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold `wanted` of `count` slots for the block: any one, or all of them.
+
+    folder: gets a lock file for each slot.  All slots are taken in order, so
+    that two who want all do not wait for each other.
+    """
+    if wanted >= count:
+        with contextlib.ExitStack() as stack:
+            for slot in range(count):
+                stack.enter_context(locked(folder / f"slot-{slot}", on_wait=on_wait))
+            yield
+        return
+    told = False
+    while True:
+        for slot in range(count):
+            try:
+                with contextlib.ExitStack() as stack:
+                    stack.enter_context(locked(folder / f"slot-{slot}", timeout=0))
+                    held = stack.pop_all()
+            except KseriesError:
+                continue
+            with held:
+                yield
+            return
+        if not told and on_wait:
+            on_wait("waiting for another run to end its measurement")
+        told = True
+        time.sleep(0.2)
+
+
 def _holder(path: Path) -> str:
     text = path.read_text(errors="replace").strip()
     return f" (process {text})" if text.isdigit() else ""

@@ -31,7 +31,7 @@ class Lane(StrEnum):
 
     @property
     def measuring(self) -> bool:
-        """Whether figures of this lane count: one such guest at a time, and no heartbeat."""
+        """Whether figures of this lane count: such guests share the host with care, unwatched."""
         return self in {Lane.L1, Lane.L2, Lane.L3}
 
 

@@ -8,13 +8,14 @@ and splat.py; this module only ties them to a process and a clock.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.lock import locked
+from harness.core.lock import locked_slots
 from harness.core.paths import Paths
 from harness.core.proc import run
 from harness.core.ui import Step, Ui
@@ -146,11 +147,17 @@ def _host(machine: Machine, paths: Paths, ui: Ui) -> vng.Host:
 
 @contextlib.contextmanager
 def _measuring(machine: Machine, paths: Paths, ui: Ui) -> Iterator[None]:
-    """Hold the host's measuring lock if figures of this guest count."""
+    """Hold what a guest needs of the host if its figures count.
+
+    Under icount QEMU runs all vCPUs on one thread and time is what it executes,
+    so such guests share the host, a core each; any other has it for itself.
+    """
     if not machine.lane.measuring:
         yield
         return
-    with locked(paths.cache / "measure.lock", on_wait=ui.line):
+    cores = len(os.sched_getaffinity(0))
+    wanted = 1 if machine.lane.icount else cores
+    with locked_slots(paths.cache / "measuring", cores, wanted, on_wait=ui.line):
         yield
 
 

@@ -8,13 +8,17 @@ other boots go on, and nothing is dropped without a word.
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from harness.core.errors import Exit
 from harness.core.paths import Paths
+from harness.core.side import Check, side_by_side
 from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Lane
@@ -33,6 +37,7 @@ from harness.results.model import Benchmark, Calibration, Skip, SplatRecord, Sta
 BOOT_LIMIT = 900.0
 HOST_PER_GUEST = 3.0
 MOST = 3600.0
+AT_ONCE = len(os.sched_getaffinity(0))
 
 
 class KernelLike(Protocol):
@@ -97,13 +102,15 @@ def run_plans(
     folder: Path,
     allow: Sequence[AllowEntry] = (),
     guest: RunJob = run_job,
+    at_once: int = AT_ONCE,
     lane_problem: Callable[[Lane, Paths], str] = why_not,
 ) -> MeasureResult:
     """Boot, measure, and return figures with their verdicts.
 
     kernels: "base" and "patched" (or base alone); programs: the folder with
     each topic's built programs and that of `calibrate`; folder: gets one
-    folder per boot; allow: kernel complaints that are excused.
+    folder per boot; allow: kernel complaints that are excused; at_once: guests
+    that are started side by side, as far as their lanes let them run.
     """
     skips: list[Skip] = []
     lanes = []
@@ -125,11 +132,18 @@ def run_plans(
     boots = plan_boots(plans, programs, wanted)
     collected = _Collected()
     with ui.step("benchmarks", float(len(boots))) as step:
-        for done, boot in enumerate(boots):
-            step.update(done, boot.name)
+        ended = itertools.count(1)
+
+        def run_one(boot: BootPlan, check: Check) -> BootResult:
             result = _run_boot(
-                boot, kernels[boot.kernel], folder, guest, paths=paths, ui=ui, allow=allow
+                boot, kernels[boot.kernel], folder, guest, check, paths=paths, ui=ui, allow=allow
             )
+            step.update(next(ended), boot.name)
+            return result
+
+        # Which guests may really run at once is the session's matter.
+        jobs = [partial(run_one, boot) for boot in boots]
+        for boot, result in zip(boots, side_by_side(jobs, at_once), strict=True):
             _sort(boot, result, folder / boot.name, collected)
         step.note = f"{len(boots)} boots"
     calibrations, margins = _calibrate(boots, collected)
@@ -163,6 +177,7 @@ def _run_boot(
     kernel: KernelLike,
     folder: Path,
     guest: RunJob,
+    check: Check,
     *,
     paths: Paths,
     ui: Ui,
@@ -175,7 +190,7 @@ def _run_boot(
     hardware = machine(
         boot.lane, kernel.image, boot.topology, append=boot.append, scratch=boot.scratch
     )
-    return guest(hardware, job, folder / boot.name, paths=paths, ui=ui, allow=allow)
+    return guest(hardware, job, folder / boot.name, paths=paths, ui=ui, on_tick=check, allow=allow)
 
 
 def _sort(boot: BootPlan, result: BootResult, folder: Path, collected: _Collected) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Exit, KseriesError
-from harness.core.lock import locked
+from harness.core.lock import locked_slots
 from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.guest import process, session, vng, watch
@@ -185,12 +185,14 @@ def test_a_heartbeat_keeps_a_silent_guest_alive(host: Host) -> None:
     assert host.run(Job((), silence=2.0)).fate is Fate.OK
 
 
-def test_measuring_guests_wait_for_each_other(host: Host) -> None:
+def _wait_behind(host: Host, slots: int, lane: Lane, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Return how long a guest takes while another holds slots of two for half a second."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     host.fake(GOOD + "echo done >job/status")
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with locked(host.paths.cache / "measure.lock"):
+        with locked_slots(host.paths.cache / "measuring", 2, slots):
             entered.set()
             leave.wait(10)
 
@@ -198,10 +200,28 @@ def test_measuring_guests_wait_for_each_other(host: Host) -> None:
     thread.start()
     assert entered.wait(10)
     start = time.monotonic()
-    threading.Timer(0.5, leave.set).start()
-    assert host.run(Job(()), Lane.L1).fate is Fate.OK
-    assert time.monotonic() - start >= 0.5
+    timer = threading.Timer(0.5 if slots == 2 or not lane.icount else 5, leave.set)
+    timer.start()
+    assert host.run(Job(()), lane).fate is Fate.OK
+    took = time.monotonic() - start
+    timer.cancel()
+    leave.set()
     thread.join()
+    return took
+
+
+def test_a_counting_guest_waits_until_it_has_the_host_alone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _wait_behind(host, 1, Lane.L2, monkeypatch) >= 0.5
+
+
+def test_an_icount_guest_waits_for_a_core(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _wait_behind(host, 2, Lane.L1, monkeypatch) >= 0.5
+
+
+def test_two_icount_guests_share_two_cores(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _wait_behind(host, 1, Lane.L1, monkeypatch) < 4
 
 
 def test_what_is_no_matter_of_the_guest_is_an_error(host: Host) -> None:
