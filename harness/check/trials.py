@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ def run_in_copy(copy: Path, words: list[str], out: Path, timeout: float) -> tupl
     env = dict(os.environ)
     env.update(KSERIES_OUT=str(out), NO_COLOR="1", PYTHONPATH=str(copy))
     done = run(
-        ["python3", "-m", "harness", *words],
+        [sys.executable, "-m", "harness", *words],
         cwd=copy,
         env=env,
         timeout=timeout,
