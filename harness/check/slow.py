@@ -227,7 +227,9 @@ def _clean(bench: Bench) -> Callable[[Tally], None]:
             problem, log = demo_in_clean_room(bench.context.paths, Path(folder))
             keep = bench.run_folder().path / "clean-room.log"
             keep.write_text(log, encoding="utf-8")
-            tally.note = f"{time.monotonic() - start:.0f} s, {keep}"
+            tally.note = (
+                f"{time.monotonic() - start:.0f} s, {keep.relative_to(bench.context.paths.out)}"
+            )
             if problem:
                 tally.bad(problem)
             else:

@@ -288,6 +288,6 @@ def _report(bench: Bench) -> Callable[[Tally], None]:
             tally.bad("the report shows no test or no figure")
         else:
             tally.good()
-        tally.note = str(files["html"])
+        tally.note = str(files["html"].relative_to(bench.context.paths.out))
 
     return work
