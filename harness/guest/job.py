@@ -135,3 +135,4 @@ class BootResult:
     cpu: str  # the -cpu name
     topology_errors: tuple[str, ...]  # what the guest has that was not asked for
     harness_cpu_seconds: float  # this process's own CPU time for the boot
+    failed_start: str = ""  # what QEMU itself broke at when it was first started, if it did

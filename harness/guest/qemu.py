@@ -14,6 +14,12 @@ from harness.core.paths import Paths
 from harness.core.proc import run
 
 PROGRAM = "qemu-system-x86_64"
+# The two forms of an assertion, the C library's and GLib's.
+_OWN_FAILURE = re.compile(
+    rf"^{PROGRAM}: .*: Assertion [`'].*' failed\."
+    r"|^ERROR:\S+:\d+:\w+: (?i:assertion failed)\b.*",
+    re.MULTILINE,
+)
 ICOUNT_MINIMUM = (10,)  # the first that divides an icount budget between vCPUs
 
 
@@ -42,6 +48,18 @@ def parse_version(text: str) -> tuple[int, ...]:
             hint=f"run `{PROGRAM} --version` by hand",
         )
     return tuple(int(part) for part in match[1].split("."))
+
+
+def own_failure(said: str) -> str:
+    """Return the line in which QEMU says that it broke one of its own rules, or nothing.
+
+    said: what it printed.  Such an abort is the emulator's: a guest may be the
+    occasion, as when several vCPUs run while PCI windows are being mapped
+    (`msix_table_mmio_write: Assertion ... failed`, once in some thousand boots
+    under QEMU 10.0), but no verdict on its kernel.
+    """
+    match = _OWN_FAILURE.search(said)
+    return match[0].strip() if match else ""
 
 
 def candidates(paths: Paths) -> Iterator[Path]:

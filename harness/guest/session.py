@@ -8,11 +8,12 @@ and splat.py; this module only ties them to a process and a clock.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.lock import locked_slots
@@ -24,7 +25,7 @@ from harness.guest.accel import find_accel
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Lane, Machine
 from harness.guest.process import GuestProcess
-from harness.guest.qemu import ICOUNT_MINIMUM, find_qemu
+from harness.guest.qemu import ICOUNT_MINIMUM, find_qemu, own_failure
 from harness.guest.qmp import Qmp, QmpError
 from harness.guest.slowness import Slowness
 from harness.guest.splat import find_splats, panicked
@@ -56,9 +57,58 @@ def run_job(
     command's result as it ends; on_tick: called a few times a second, and may
     raise, which ends the guest;
     allow: splats that are excused; dump: on a hang, write the guest's memory
-    to folder/vmcore before the kill.  Raises KseriesError only for what is
-    no matter of the guest (no QEMU, a machine that cannot be, usage).
+    to folder/vmcore before the kill.  A QEMU that broke one of its own rules
+    before the guest's first command is started once more, because nothing was
+    asked of the kernel yet; the result says so, and folder/first-start keeps
+    what the first one left.  Raises KseriesError only for what is no matter of
+    the guest (no QEMU, a machine that cannot be, usage).
     """
+    once = functools.partial(
+        _run_once,
+        machine,
+        job,
+        folder,
+        paths=paths,
+        ui=ui,
+        on_result=on_result,
+        on_tick=on_tick,
+        allow=allow,
+        dump=dump,
+    )
+    first = once()
+    if first.fate is not Fate.DIED or first.boot_seconds is not None:
+        return first
+    failure = own_failure(jobdir.read_text(folder / vng.LOG))
+    if not failure or panicked(jobdir.read_text(first.console)):
+        return first
+    ui.warn(f"{folder.name}: QEMU itself failed, so it is started once more: {failure}")
+    kept = folder / "first-start"
+    kept.mkdir(exist_ok=True)
+    for name in (vng.CONSOLE, vng.LOG):
+        if (folder / name).exists():
+            (folder / name).replace(kept / name)
+    second = once()
+    return replace(
+        second,
+        failed_start=failure,
+        seconds=round(first.seconds + second.seconds, 2),
+        harness_cpu_seconds=round(first.harness_cpu_seconds + second.harness_cpu_seconds, 3),
+    )
+
+
+def _run_once(
+    machine: Machine,
+    job: Job,
+    folder: Path,
+    *,
+    paths: Paths,
+    ui: Ui,
+    on_result: Callable[[CommandResult], None] | None,
+    on_tick: Callable[[], None] | None,
+    allow: Sequence[AllowEntry],
+    dump: bool,
+) -> BootResult:
+    """Start the guest and watch it to its end: one start of run_job()."""
     spent = time.thread_time()  # guests run side by side, a thread each
     guest = prepare(machine, folder, job, paths=paths, ui=ui)
     host = guest.host
@@ -73,7 +123,7 @@ def run_job(
     ):
         boot.start()
         with GuestProcess(
-            guest.words, env=guest.environment, cwd=guest.folder, log=guest.folder / "vng.log"
+            guest.words, env=guest.environment, cwd=guest.folder, log=guest.folder / vng.LOG
         ) as process:
             _watch(boot, watch, process, step, slow)
     console = jobdir.read_text(guest.folder / vng.CONSOLE)
@@ -325,6 +375,6 @@ def _verdict(boot: _Boot, watch: Watch, console: str) -> tuple[Fate, str]:
         return Fate.OK, ""
     if boot.boot_seconds is not None:
         return Fate.DIED, f"the guest ended{during} without a verdict"
-    said = jobdir.read_text(boot.folder / "vng.log").strip().splitlines()
+    said = jobdir.read_text(boot.folder / vng.LOG).strip().splitlines()
     last = (said or console.strip().splitlines() or ["nothing was printed"])[-1]
     return Fate.DIED, f"the guest never reached its first command; the last line: {last.strip()}"

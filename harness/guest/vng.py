@@ -36,6 +36,7 @@ _BIN = Path(__file__).parent / "bin"
 # Names in the run folder.
 JOB = "job"
 CONSOLE = "console.log"
+LOG = "vng.log"  # what vng and QEMU say
 QMP = "qmp.sock"
 GDB = "gdb.sock"
 SCRATCH = "scratch.img"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -156,6 +156,15 @@ def plan_skips(plan: Plan) -> tuple[Skip, ...]:
     return (*left, *(Skip(what, reason) for what, reason in plan.remarks))
 
 
+def failed_starts(boots: Mapping[str, BootResult]) -> tuple[Skip, ...]:
+    """Return the boots whose QEMU failed by itself and was started again, for results.json."""
+    return tuple(
+        Skip(f"the first start of {name}", f"QEMU itself failed: {boot.failed_start}")
+        for name, boot in boots.items()
+        if boot.failed_start
+    )
+
+
 def not_built_results(plan: Plan, arms: Sequence[str]) -> tuple[TestResult, ...]:
     """Return a failure for each planned suite that could not be built."""
     return tuple(
@@ -296,11 +305,12 @@ def run_campaign(
     arms = [arm for arm in (BASE, PATCHED) if work.kernel(arm)]
     results = (*judgement.results, *guest_results(work.rounds), *not_built_results(plan, arms))
     splats = tuple(splat for done in work.rounds for splat in done.splats)
+    boots = {name: boot for done in work.rounds for name, boot in done.boots.items()}
     return CampaignResult(
         tests=results,
         splats=splats,
-        skips=plan_skips(plan),
-        boots={name: boot for done in work.rounds for name, boot in done.boots.items()},
+        skips=(*plan_skips(plan), *failed_starts(boots)),
+        boots=boots,
         problems=tuple(problem for done in work.rounds for problem in done.problems),
         code=exit_code(results, splats),
     )

@@ -47,6 +47,7 @@ class Guest:
     script: Callable[[Machine, int], Mapping[str, Plays]]
     boots: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     console: str = BANNER
+    failed_start: str = ""
 
     def __call__(
         self,
@@ -102,6 +103,7 @@ class Guest:
             cpu="max",
             topology_errors=(),
             harness_cpu_seconds=0.0,
+            failed_start=self.failed_start,
         )
 
 
@@ -115,9 +117,10 @@ def _run(
     tmp_path: Path,
     tests: Sequence[PlannedTest],
     script: Callable[[Machine, int], Mapping[str, Plays]],
+    guest: Guest | None = None,
     **request: object,
 ) -> tuple[CampaignResult, Guest]:
-    guest = Guest(script)
+    guest = guest or Guest(script)
     result = run_campaign(
         CampaignRequest(Plan(tuple(tests)), **request),  # type: ignore[arg-type]
         paths=Paths(tmp_path, tmp_path / "cache", tmp_path / "out"),
@@ -149,6 +152,14 @@ def test_a_guest_that_dies_under_a_flaky_test_still_fails_the_run(tmp_path: Path
     )
     assert {r.verdict for r in result.tests if r.suite != "guests"} == {"flaky"}
     assert result.code is Exit.DIED
+
+
+def test_a_start_that_qemu_spoiled_is_told_in_the_results(tmp_path: Path) -> None:
+    guest = Guest(lambda m, n: {}, failed_start="Assertion `a' failed.")
+    result, _ = _run(tmp_path, [_test("a")], guest.script, guest=guest)
+    assert result.code is Exit.OK
+    told = {skip.what: skip.reason for skip in result.skips}
+    assert told["the first start of patched-1"] == "QEMU itself failed: Assertion `a' failed."
 
 
 def test_one_case_broken_is_red_after_three_and_three(tmp_path: Path) -> None:

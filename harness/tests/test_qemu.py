@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
-from harness.guest.qemu import PROGRAM, find_qemu, parse_version
+from harness.guest.qemu import PROGRAM, find_qemu, own_failure, parse_version
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,22 @@ from harness.guest.qemu import PROGRAM, find_qemu, parse_version
 )
 def test_versions(text: str, version: tuple[int, ...]) -> None:
     assert parse_version(text) == version
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        (f"{PROGRAM}: hw/x.c:2: f: Assertion `a <= b' failed.\nAborted\n", "hw/x.c:2"),
+        ("**\nERROR:../exec.c:9:f: assertion failed: (locked)\nBail out!", "../exec.c:9"),
+        (f"{PROGRAM}: -cpu x: unable to find CPU model 'x'\n", ""),
+        ("bash: Assertion `x' failed.\n", ""),
+        ("", ""),
+    ],
+)
+def test_what_qemu_itself_breaks_at(said: str, failure: str) -> None:
+    found = own_failure(said)
+    assert failure in found
+    assert bool(found) == bool(failure)
 
 
 def test_no_version_is_an_error() -> None:

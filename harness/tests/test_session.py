@@ -127,6 +127,47 @@ def test_a_panic_after_the_verdict_is_no_success(host: Host) -> None:
     assert host.run(Job(())).fate is Fate.DIED
 
 
+ASSERTION = "qemu-system-x86_64: hw/pci/msix.c:228: msix_table_mmio_write: Assertion `a' failed."
+SAY = ASSERTION.replace("`", "\\`")
+FIRST_FAILS = f"""
+if [ ! -e first ]; then : >first; BEFORE; echo "{SAY}"; exit 134; fi
+"""
+
+
+def test_a_qemu_that_fails_by_itself_is_started_once_more(host: Host) -> None:
+    host.fake(
+        FIRST_FAILS.replace("BEFORE", "echo 'Linux version one' >console.log")
+        + GOOD
+        + "echo '0 1 2' >job/one.status; echo '0 1 2' >job/two.status; echo done >job/status"
+    )
+    result = host.run(Job(COMMANDS))
+    assert result.fate is Fate.OK
+    assert result.failed_start == ASSERTION
+    assert [r.name for r in host.results] == ["one", "two"]
+    assert (host.folder / "first-start" / "console.log").read_text() == "Linux version one\n"
+    assert ASSERTION in (host.folder / "first-start" / "vng.log").read_text()
+
+
+def test_a_qemu_that_fails_again_is_a_dead_guest(host: Host) -> None:
+    host.fake(FIRST_FAILS.replace("BEFORE", ":").replace("[ ! -e first ]", "true"))
+    result = host.run(Job(COMMANDS))
+    assert result.fate is Fate.DIED
+    assert "msix_table_mmio_write" in result.cause
+
+
+@pytest.mark.parametrize(
+    "before",
+    [GOOD.replace("\n", "; "), "echo 'Kernel panic - not syncing: boo' >console.log"],
+    ids=["after its first command", "after a panic"],
+)
+def test_what_may_be_the_kernels_is_not_started_again(host: Host, before: str) -> None:
+    host.fake(FIRST_FAILS.replace("BEFORE", before.strip("; ")) + GOOD + "echo done >job/status")
+    result = host.run(Job(()))
+    assert result.fate is Fate.DIED
+    assert result.failed_start == ""
+    assert not (host.folder / "first-start").exists()
+
+
 def test_a_guest_that_never_starts_says_why(host: Host) -> None:
     host.fake("echo 'qemu: could not do it'; exit 1")
     result = host.run(Job(COMMANDS))
