@@ -103,6 +103,8 @@ def plan_boots(
 ) -> tuple[BootPlan, ...]:
     """Return the boots, in the order in which they run.
 
+    Guests that share the host come first: one that wants the host for itself
+    would wait beside a single other, and keep the rest from running.
     programs: guest folder of each topic's programs, and of `calibrate`.
     """
     boots: list[BootPlan] = []
@@ -121,7 +123,7 @@ def plan_boots(
                 if runs:
                     boots.append(_boot(group, kernel, number, tuple(runs), programs))
         boots += _calibration_only(group, boots, programs)
-    return tuple(boots)
+    return tuple(sorted(boots, key=lambda boot: not boot.lane.icount))
 
 
 def _groups(plans: Sequence[Plan], selection: Selection) -> list[_Group]:

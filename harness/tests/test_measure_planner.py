@@ -71,6 +71,20 @@ def test_lanes_with_virtual_time_are_calibrated_first() -> None:
     assert "one" in first["L2-base-1"]
 
 
+def test_a_guest_that_wants_the_host_for_itself_comes_last() -> None:
+    boots = plan_boots(
+        [plan(case(lanes=["L1", "L2", "L3"], boots=2))], programs("topic"), Selection(boots=2)
+    )
+    lanes = [boot.lane for boot in boots]
+    assert lanes == sorted(lanes, key=[Lane.L1, Lane.L3, Lane.L2].index)
+    assert [boot.name for boot in boots if boot.lane is Lane.L2] == [
+        "L2-base-1",
+        "L2-patched-1",
+        "L2-base-2",
+        "L2-patched-2",
+    ]
+
+
 def test_a_calibration_has_two_boots_even_if_the_measurement_has_one() -> None:
     single = plan(case(lanes=["L3"], boots=1, kernels=["base"]))
     boots = plan_boots([single], programs("topic"), Selection())
