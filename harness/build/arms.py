@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.build.fragments import find_set
-from harness.build.kconfig import request_hash
 from harness.build.kernel import Kernel, build_kernel, check_warnings
-from harness.build.makelog import new_warnings
 from harness.build.selftests import area_configs
-from harness.build.toolchain import detect_toolchain
-from harness.core.errors import Exit, KseriesError
+from harness.build.workshop import KernelOf, Touched, workshop
 from harness.core.paths import Paths
-from harness.core.record import Record, load_record, save_record
 from harness.core.ui import Ui
 from harness.series.series import read_series
 from harness.series.tree import Applied, apply_series
 from harness.source.gitrepo import git
 from harness.source.pin import load_pin
 from harness.source.store import Source, ensure_source
-
-Touched = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -73,9 +67,9 @@ def build_arms(
     warning that only the patched kernel has is an error that names the patch.
     """
     verified, applied = prepare(paths, ui, source)
-    builder = _Builder(paths, ui, verified, config_set, jobs)
+    builder = Builder(paths, ui, verified, config_set, jobs)
     touched = touched_paths(verified.git, applied)
-    first = builder.kernel(applied.base_tree) if base else None
+    first = builder.base(applied) if base else None
     second = builder.kernel(applied.top_tree, touched) if patched else None
     if first is not None and second is not None:
         check_warnings(first, second, touched)
@@ -83,49 +77,17 @@ def build_arms(
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """The series up to and with one patch: the warnings that this patch adds."""
+class Builder:
+    """Builds trees of one source in one configuration.
 
-    patch: str
-    tree: str
-    fresh: tuple[str, ...]
-
-
-def build_each(
-    paths: Paths,
-    ui: Ui,
-    *,
-    config_set: str = "prod",
-    source: str | None = None,
-    jobs: int | None = None,
-) -> tuple[Prefix, ...]:
-    """Build every prefix of the series; return the new warnings of each patch.
-
-    A patch with which the series does not build ends in exit 4.  What a
-    prefix warned of is recorded; its 4 GiB of objects are not kept, those of
-    the base and the whole series aside.
+    jobs: compilers at once, None for the CPUs.
     """
-    verified, applied = prepare(paths, ui, source)
-    builder = _Builder(paths, ui, verified, config_set, jobs)
-    kept = {applied.base_tree, applied.top_tree}
-    before = builder.warnings(applied.base_tree, "the base", (), keep=True)
-    prefixes = []
-    for patch, touched in zip(applied.patches, touched_paths(verified.git, applied), strict=True):
-        after = builder.warnings(patch.tree, patch.file, (touched,), keep=patch.tree in kept)
-        prefixes.append(Prefix(patch.file, patch.tree, new_warnings(before, after)))
-        before = after
-    return tuple(prefixes)
-
-
-@dataclass(frozen=True)
-class _Builder:
-    """Builds trees of one source in one configuration."""
 
     paths: Paths
     ui: Ui
     source: Source
-    config_set: str
-    jobs: int | None
+    config_set: str = "prod"
+    jobs: int | None = None
 
     @property
     def extra(self) -> tuple[Path, ...]:
@@ -134,9 +96,31 @@ class _Builder:
 
     @property
     def kconfig(self) -> Path:
+        """The folder of config sets."""
         return self.paths.repo / "kconfig"
 
-    def kernel(self, tree: str, touched: Touched = ()) -> Kernel:
+    def base(self, applied: Applied) -> Kernel:
+        """Return the kernel without the series, of which a fragment may ask symbols."""
+        return self.kernel(applied.base_tree, later=self._later())
+
+    def _later(self) -> frozenset[str]:
+        return read_series(self.paths.repo / "patches").symbols()
+
+    def workshop(self) -> AbstractContextManager[KernelOf]:
+        """Return the place where kernels of other trees are made for one boot each."""
+        return workshop(
+            self.paths,
+            self.source.git,
+            config_set=self.config_set,
+            extra_config=self.extra,
+            kconfig_dir=self.kconfig,
+            ui=self.ui,
+            jobs=self.jobs,
+            later=self._later(),
+        )
+
+    def kernel(self, tree: str, touched: Touched = (), later: Collection[str] = ()) -> Kernel:
+        """Return the kernel of a tree; see build_kernel."""
         return build_kernel(
             self.paths,
             self.source.git,
@@ -147,29 +131,5 @@ class _Builder:
             ui=self.ui,
             jobs=self.jobs,
             touched=touched,
+            later=later,
         )
-
-    def warnings(self, tree: str, name: str, touched: Touched, *, keep: bool) -> tuple[str, ...]:
-        """Return what the build of a tree warns of, from its record if there is one."""
-        chosen = find_set(self.kconfig, self.config_set)
-        inputs = {
-            "tree": tree,
-            "config": request_hash(chosen, root=self.paths.repo, extra=self.extra),
-            "compiler": detect_toolchain().id,
-        }
-        record = load_record(self.paths.records, "warnings", inputs)
-        if record is not None:
-            return tuple(record.outputs["warnings"])
-        try:
-            kernel = self.kernel(tree, touched)
-        except KseriesError as error:
-            if error.code is Exit.BUILD:
-                error.what = f"{error.what}\n    the series builds up to here without {name}"
-                error.details["patches"] = [name]
-            raise
-        save_record(
-            self.paths.records, Record("warnings", inputs, {"warnings": list(kernel.warnings)})
-        )
-        if not keep and not kernel.reused:
-            shutil.rmtree(self.paths.builds / kernel.key, ignore_errors=True)
-        return kernel.warnings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,11 +113,14 @@ def make_config(
     kconfig_dir: Path,
     toolchain: Toolchain,
     extra: Sequence[Path] = (),
+    later: Collection[str] = (),
 ) -> Config:
     """Write build/.config for a set and check every symbol of it.
 
     src: a kernel tree (kconfig_tree's part of one is enough); a strict
     request that did not take ends in exit 10 with its unmet dependencies.
+    later: symbols that patches define which this tree is without; while it
+    does not know them, a request for them is no more than a wish.
     """
     plan = plan_config(find_set(kconfig_dir, set_name), root=paths.repo, extra=extra, src=src)
     build.mkdir(parents=True, exist_ok=True)
@@ -140,9 +143,10 @@ def make_config(
     if not missed and not lost:
         return Config(path, values, plan, ())
     symbols = Symbols(src, path, toolchain) if missed else None
-    if strict := [request for request in missed if request.strict]:
-        assert symbols is not None
-        raise did_not_take(strict, values, symbols, set_name)
+    if symbols is not None:
+        absent = {name for name in later if not symbols.known(name)}
+        if strict := [r for r in missed if r.strict and r.symbol not in absent]:
+            raise did_not_take(strict, values, symbols, set_name)
     untaken = [
         _untaken(request, values, symbols.why_not(request.symbol, request.value))
         for request in missed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,15 @@ def build_kernel(
     ui: Ui,
     jobs: int | None = None,
     touched: Sequence[tuple[str, Sequence[str]]] = (),
+    later: Collection[str] = (),
 ) -> Kernel:
     """Return the kernel of a tree and a config set, building it if need be.
 
     store_git: bare repository that has the tree; extra_config: `config`
     files of own selftests, strict; jobs: compilers at once (None: the CPUs);
     touched: (patch file, paths) of the series, so that a break names its
-    patch.  Two runs for one key wait for each other; a build that was
-    interrupted goes on where it stopped.
+    patch; later: symbols that this tree may be without.  Two runs for one key
+    wait for each other; a build that was interrupted goes on where it stopped.
     """
     toolchain = detect_toolchain()
     chosen = find_set(kconfig_dir, config_set)
@@ -97,7 +98,9 @@ def build_kernel(
         if record is not None and (kernel := _restore(record, folder)):
             ui.line(f"kernel {config_set} {tree[:12]}: reused ({folder})")
             return kernel
-        job = KernelJob(paths, folder, tree, config_set, toolchain, ui, jobs or default_jobs())
+        job = KernelJob(
+            paths, folder, tree, config_set, toolchain, ui, jobs or default_jobs(), later
+        )
         kernel = job.make(store_git, kconfig_dir, extra_config, inputs["config"], touched)
         save_record(paths.records, job.record(kernel, inputs))
         return kernel
@@ -114,6 +117,7 @@ class KernelJob:
     toolchain: Toolchain
     ui: Ui
     jobs: int
+    later: Collection[str] = ()  # symbols that the tree may be without
 
     @property
     def src(self) -> Path:
@@ -153,6 +157,7 @@ class KernelJob:
                 kconfig_dir=kconfig_dir,
                 toolchain=self.toolchain,
                 extra=extra,
+                later=self.later,
             )
             step.note = f"{len(config.plan.requests)} symbols checked"
         lines, seconds = self.compile(touched)

@@ -8,8 +8,9 @@ kernels that figures and verdicts come from never share a folder this way.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from harness.build.fragments import find_set
 from harness.build.kconfig import request_hash
@@ -22,6 +23,15 @@ from harness.core.record import record_key
 from harness.core.ui import Ui
 from harness.source.gitrepo import GIT, clean_env
 
+Touched = Sequence[tuple[str, Sequence[str]]]  # (patch file, paths) in series order
+
+
+class KernelOf(Protocol):
+    """From a tree id, and the patches that a break may be due to, to a kernel."""
+
+    def __call__(self, tree: str, touched: Touched = ()) -> Kernel:
+        """Return the kernel; the one before is gone then."""
+
 
 @contextlib.contextmanager
 def workshop(
@@ -32,11 +42,15 @@ def workshop(
     extra_config: Sequence[Path] = (),
     kconfig_dir: Path,
     ui: Ui,
-) -> Iterator[Callable[[str], Kernel]]:
+    jobs: int | None = None,
+    later: Collection[str] = (),
+) -> Iterator[KernelOf]:
     """Yield a function from a tree id to its kernel; the next call replaces it.
 
     store_git: bare repository that has the trees; extra_config: `config`
-    files of own selftests.  One process at a time works here.
+    files of own selftests; jobs: compilers at once (None: the CPUs); later:
+    symbols that a tree may be without.  A kernel knows the warnings of what
+    was compiled for it.  One process at a time works here.
     """
     toolchain = detect_toolchain()
     config_hash = request_hash(
@@ -45,11 +59,15 @@ def workshop(
     key = record_key("workshop", {"config": config_hash, "compiler": toolchain.id})
     folder = paths.builds / f"workshop-{key}"
 
-    def kernel(tree: str) -> Kernel:
-        job = KernelJob(paths, folder, tree, config_set, toolchain, ui, default_jobs())
+    def kernel(tree: str, touched: Touched = ()) -> Kernel:
+        number = jobs or default_jobs()
+        job = KernelJob(paths, folder, tree, config_set, toolchain, ui, number, later)
+        stamp = folder / "tree"
+        if not stamp.exists() or stamp.read_text() != tree:
+            job.log.unlink(missing_ok=True)  # the warnings of another tree
         move_source(store_git, tree, job.src, folder / "index")
-        job.log.unlink(missing_ok=True)  # the warnings of another tree
-        return job.make(store_git, kconfig_dir, extra_config, config_hash)
+        stamp.write_text(tree)
+        return job.make(store_git, kconfig_dir, extra_config, config_hash, touched)
 
     with locked(paths.cache / "locks" / f"{folder.name}.lock", on_wait=ui.line):
         yield kernel

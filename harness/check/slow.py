@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.build.arms import build_each
+from harness.build.each import build_each
 from harness.build.kernel import Kernel
 from harness.check.mutants import controls, mutated_tree, read_mutant
 from harness.check.station import Station, Tally
@@ -23,6 +24,7 @@ from harness.pipeline.evidence import add_figures, add_tests
 from harness.pipeline.prepare import prepare
 from harness.pipeline.run import start_run
 from harness.results.outputs import write_outputs
+from harness.series.series import read_series
 from harness.series.tree import apply_texts
 
 # One case of test_freezer fails on the base with this.
@@ -34,7 +36,12 @@ def slow_stations(bench: Bench) -> list[Station]:
     """Return what `ci --full` shows beyond check."""
     slow_trials = sum(t.estimate for t in load_trials() if t.lane == "full")
     return [
-        _of_series("each", "every patch alone builds, boots, warns of nothing", 900, _each(bench)),
+        _of_series(
+            "each",
+            "every prefix builds, boots, warns of nothing; each topic alone",
+            3600,
+            _each(bench),
+        ),
         _of_series("kasan", "our selftests under KASAN", 1200, _debug(bench, "kasan")),
         _of_series("lockdep", "our selftests under lockdep", 1200, _debug(bench, "lockdep")),
         _of_series("repeat", "our selftests ten times", 900, _repeat(bench, 10)),
@@ -73,29 +80,34 @@ def _count(tally: Tally, outcome: object) -> None:
 
 
 def _each(bench: Bench) -> Callable[[Tally], None]:
-    """Build and boot the base with each single patch, and every prefix."""
+    """Build and boot every prefix of the series, and the base with each topic alone."""
 
     def work(tally: Tally) -> None:
         context = bench.context
-        for prefix in build_each(context.paths, context.ui):
+        prefixes = build_each(
+            context.paths,
+            context.ui,
+            visit=lambda patch, kernel: _boots(bench, kernel, patch.file, tally),
+        )
+        for prefix in prefixes:
             if prefix.fresh:
                 tally.bad(f"{prefix.patch} adds warnings: {prefix.fresh[0]}", Exit.BUILD)
             else:
                 tally.good()
-        prepared = bench.kernels()
-        texts = [(p.file, (context.paths.repo / "patches" / p.file).read_text(encoding="utf-8"))
-                 for p in prepared.applied.patches]  # fmt: skip
+        source = bench.kernels().source
+        series = read_series(context.paths.repo / "patches")
         with bench.workshop() as kernel_of:
-            for file, text in texts:
-                alone = apply_texts(context.paths, prepared.source, [(file, text)], context.ui)
-                _boots(bench, kernel_of(alone.top_tree), file, tally)
+            for topic in dict.fromkeys(entry.topic for entry in series.entries):
+                own = [(e.file, series.text(e.file)) for e in series.entries if e.topic == topic]
+                alone = apply_texts(context.paths, source, own, context.ui)
+                _boots(bench, kernel_of(alone.top_tree), f"{topic}/ alone", tally)
 
     return work
 
 
 def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
     context = bench.context
-    folder = bench.run_folder().path / "boots" / f"alone-{Path(name).stem}"
+    folder = bench.run_folder().path / "boots" / re.sub(r"[^a-z0-9]+", "-", name)
     machine = Machine(kernel.image, parse_topology("4x2"))
     done = run_job(
         machine, Job((Command("true", "true"),)), folder, paths=context.paths, ui=context.ui
@@ -103,7 +115,7 @@ def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
     if done.fate == "ok" and done.results[0].status == 0 and not done.splats:
         tally.good()
     else:
-        tally.bad(f"{name} alone: {done.cause or 'the kernel complained'}", Exit.DIED)
+        tally.bad(f"{name}: {done.cause or 'the kernel complained'}", Exit.DIED)
 
 
 def _debug(bench: Bench, set_name: str) -> Callable[[Tally], None]:

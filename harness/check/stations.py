@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.build.kernel import Kernel
-from harness.build.selftests import area_configs
-from harness.build.workshop import workshop
+from harness.build.arms import Builder
+from harness.build.workshop import KernelOf
 from harness.check.station import Station, Tally
 from harness.check.trials import load_trials, run_trial
 from harness.core.context import Context
@@ -55,16 +54,9 @@ class Bench:
             self.run_folder().prepared = self.prepared
         return self.prepared
 
-    def workshop(self) -> AbstractContextManager[Callable[[str], Kernel]]:
+    def workshop(self) -> AbstractContextManager[KernelOf]:
         """Return the place where kernels of other trees are made for one boot each."""
-        repo = self.context.paths.repo
-        return workshop(
-            self.context.paths,
-            self.kernels().source.git,
-            extra_config=area_configs(repo / "selftests"),
-            kconfig_dir=repo / "kconfig",
-            ui=self.context.ui,
-        )
+        return Builder(self.context.paths, self.context.ui, self.kernels().source).workshop()
 
 
 def fast_stations(bench: Bench) -> list[Station]:

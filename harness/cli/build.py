@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _each(args: argparse.Namespace, context: Context) -> Outcome:
-    from harness.build.arms import build_each
+    from harness.build.each import build_each
 
     prefixes = build_each(
         context.paths, context.ui, config_set=args.config, source=args.source, jobs=args.jobs

@@ -25,6 +25,7 @@ from harness.core.record import hash_json
 from harness.series.patchfile import read_text
 
 _BANNER = re.compile(r"# --- (\S.*?) ---")
+_SYMBOL = re.compile(r"^\+(?:menu)?config[ \t]+(\w+)$", re.MULTILINE)
 _FILE = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9._-]*\.patch")
 
 
@@ -72,6 +73,10 @@ class Series:
     def texts(self) -> list[tuple[str, str]]:
         """Return (file, text) of each patch in order."""
         return [(file, self.text(file)) for file in self.files]
+
+    def symbols(self) -> frozenset[str]:
+        """Return the Kconfig symbols that the patches define."""
+        return frozenset(name for _, text in self.texts() for name in _SYMBOL.findall(text))
 
     def key(self) -> str:
         """Return a hash over the patches in order, for records of other stages."""

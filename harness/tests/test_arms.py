@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +12,6 @@ from typing import Any
 import pytest
 
 from harness.build.kernel import Kernel
-from harness.build.toolchain import Toolchain
 from harness.cli import build as build_verb
 from harness.cli import config as config_verb
 from harness.core.context import Context
@@ -21,8 +22,8 @@ from harness.source.gitrepo import git
 
 pytest.importorskip("harness.series.tree")
 arms = pytest.importorskip("harness.build.arms")
+each = pytest.importorskip("harness.build.each")
 
-TOOLS = Toolchain("gcc", "gcc 1", "ld 1", "", "", "", "")
 OLD = "mm/a.c:1: warning: old"
 NEW = "mm/b.c:2: warning: new"
 
@@ -84,10 +85,16 @@ def series(context: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple
         return _kernel(paths, tree, warnings[tree])
 
     source = SimpleNamespace(git=context.paths.git)
-    monkeypatch.setattr(arms, "prepare", lambda *_: (source, applied))
-    monkeypatch.setattr(arms, "touched_paths", lambda *_: touched)
+
+    @contextlib.contextmanager
+    def workshop(paths: Paths, store: Path, **_: object) -> Iterator[Any]:
+        yield lambda tree, touched=(): build(paths, store, tree)
+
+    for module in (arms, each):
+        monkeypatch.setattr(module, "prepare", lambda *_: (source, applied))
+        monkeypatch.setattr(module, "touched_paths", lambda *_: touched)
     monkeypatch.setattr(arms, "build_kernel", build)
-    monkeypatch.setattr(arms, "detect_toolchain", lambda: TOOLS)
+    monkeypatch.setattr(arms, "workshop", workshop)
     return warnings
 
 
@@ -108,6 +115,24 @@ def test_each_patch_knows_the_paths_it_touches(tmp_path: Path) -> None:
     )
 
 
+def test_the_base_may_be_without_symbols_of_the_series(
+    context: Context, series: dict[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, frozenset[str]] = {}
+
+    def build(paths: Paths, _store: Path, tree: str, *, later: Any, **_: object) -> Kernel:
+        asked[tree] = frozenset(later)
+        return _kernel(paths, tree, (OLD,))
+
+    folder = context.paths.repo / "patches/x"
+    folder.mkdir(parents=True)
+    (folder / "one.patch").write_text("+config BURST\n+\tbool\n")
+    (folder.parent / "series").write_text("x/one.patch\n")
+    monkeypatch.setattr(arms, "build_kernel", build)
+    arms.build_arms(context.paths, context.ui)
+    assert asked == {"base": frozenset({"BURST"}), "t2": frozenset()}
+
+
 def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(KseriesError) as caught:
         arms.build_arms(context.paths, context.ui)
@@ -120,15 +145,26 @@ def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[st
     assert arms.build_arms(context.paths, context.ui, base=False).base is None
 
 
-def test_every_prefix_is_built_and_only_the_ends_are_kept(
+def test_every_prefix_is_built_and_shown(
     context: Context, series: dict[str, tuple[str, ...]]
 ) -> None:
-    found = arms.build_each(context.paths, context.ui)
+    seen: list[tuple[str, str]] = []
+    found = each.build_each(
+        context.paths,
+        context.ui,
+        visit=lambda patch, kernel: seen.append((patch.file, kernel.tree)),
+    )
     assert [(p.patch, p.fresh) for p in found] == [("x/one.patch", ()), ("x/two.patch", (NEW,))]
-    kept = {path.name for path in context.paths.builds.iterdir()}
-    assert kept == {"k-base", "k-t2"}
-    series.clear()  # a second time nothing is built
-    assert arms.build_each(context.paths, context.ui) == found
+    assert seen == [("x/one.patch", "t1"), ("x/two.patch", "t2")]
+
+
+def test_a_prefix_only_says_what_is_compiled_for_it(
+    context: Context, series: dict[str, tuple[str, ...]]
+) -> None:
+    # make is silent about files that have not changed, and says NEW once more later.
+    series.update({"t1": (NEW,), "t2": (OLD, NEW)})
+    found = each.build_each(context.paths, context.ui)
+    assert [p.fresh for p in found] == [(NEW,), ()]
 
 
 def test_a_prefix_that_breaks_names_its_patch(
@@ -136,7 +172,7 @@ def test_a_prefix_that_breaks_names_its_patch(
 ) -> None:
     del series["t2"]
     with pytest.raises(KseriesError) as caught:
-        arms.build_each(context.paths, context.ui)
+        each.build_each(context.paths, context.ui)
     assert caught.value.details["patches"] == ["x/two.patch"]
     assert "without x/two.patch" in str(caught.value)
 

@@ -124,7 +124,13 @@ def _repository(folder: Path, fragment: str) -> Paths:
     return Paths(folder, folder / "cache", folder / "out")
 
 
-def _make(paths: Paths, monkeypatch: pytest.MonkeyPatch, *, extra: str = "") -> Config:
+def _make(
+    paths: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    extra: str = "",
+    later: tuple[str, ...] = (),
+) -> Config:
     """make_config with an olddefconfig that leaves the stored .config."""
     build = paths.repo / "build"
 
@@ -148,7 +154,20 @@ def _make(paths: Paths, monkeypatch: pytest.MonkeyPatch, *, extra: str = "") -> 
         kconfig_dir=paths.repo / "kconfig",
         toolchain=TOOLS,
         extra=needs,
+        later=later,
     )
+
+
+def test_a_symbol_of_a_later_patch_is_a_wish_until_the_tree_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = _repository(tmp_path, "CONFIG_MMU=y\nCONFIG_BURST=y\n")
+    config = _make(paths, monkeypatch, later=("BURST",))
+    assert [i.place for i in config.untaken if i.symbol == "BURST"] == ["kconfig/base.config:2"]
+    # Known, but it did not take: the series' own symbol is as strict as any.
+    paths.repo.joinpath("kconfig/base.config").write_text("CONFIG_MMU=y\nCONFIG_HOTPLUG=y\n")
+    with pytest.raises(KseriesError, match="CONFIG_HOTPLUG"):
+        _make(paths, monkeypatch, later=("HOTPLUG",))
 
 
 def test_wishes_that_did_not_take_are_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

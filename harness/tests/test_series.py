@@ -87,6 +87,15 @@ def test_empty(tmp_path: Path, text: str) -> None:
     assert series_text(read_series(tmp_path)) == ""
 
 
+def test_symbols_are_those_that_patches_define(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "series").write_text("a/one.patch\n")
+    (tmp_path / "a/one.patch").write_text(
+        "+config BURST\n+\tbool\n+menuconfig LANE\n config OLD\n-config GONE\n+config_is = 1\n"
+    )
+    assert read_series(tmp_path).symbols() == {"BURST", "LANE"}
+
+
 def test_missing_folder_is_an_empty_series(tmp_path: Path) -> None:
     assert read_series(tmp_path / "patches").entries == ()
 
