@@ -143,6 +143,12 @@ class KernelJob:
         touched: Sequence[tuple[str, Sequence[str]]] = (),
     ) -> Kernel:
         """Lay the source out where it is not, configure, compile, and return the kernel."""
+        config = self.configure(store_git, kconfig_dir, extra)
+        lines, seconds = self.compile(touched)
+        return self.finish(config, config_hash, lines, seconds)
+
+    def configure(self, store_git: Path, kconfig_dir: Path, extra: Sequence[Path] = ()) -> Config:
+        """Lay the source out where it is not, and write the .config."""
         check_disk(self.folder, self.needed(), self.ui, f"kernel {self.config_set}")
         if not self.src.exists():
             with self.ui.step(f"lay out {self.tree[:12]}"):
@@ -160,8 +166,7 @@ class KernelJob:
                 later=self.later,
             )
             step.note = f"{len(config.plan.requests)} symbols checked"
-        lines, seconds = self.compile(touched)
-        return self.finish(config, config_hash, lines, seconds)
+        return config
 
     def needed(self) -> int:
         """Bytes that src and build still have to take."""
@@ -170,8 +175,16 @@ class KernelJob:
             build //= 2  # an interrupted build has part of it
         return build + (0 if self.src.exists() else SRC_BYTES)
 
-    def compile(self, touched: Sequence[tuple[str, Sequence[str]]]) -> tuple[int, float]:
-        """Run make; return the number of its lines and the seconds it took."""
+    def compile(
+        self,
+        touched: Sequence[tuple[str, Sequence[str]]],
+        targets: Sequence[str] = (),
+    ) -> tuple[int, float]:
+        """Run make; return the number of its lines and the seconds it took.
+
+        targets: objects, say; without any it is the whole kernel.
+        """
+        gdb = ["scripts_gdb"] if "CONFIG_GDB_SCRIPTS=y" in self._config_text() else []
         # -O line keeps a compiler's message in one piece.
         line = make_line(
             self.toolchain,
@@ -179,8 +192,7 @@ class KernelJob:
             self.build,
             "-Oline",
             "--no-print-directory",
-            "bzImage",
-            *(["scripts_gdb"] if "CONFIG_GDB_SCRIPTS=y" in self._config_text() else []),
+            *(targets or ["bzImage", *gdb]),
             jobs=self.jobs,
         )
         expected = self._last_lines()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.build.each import build_each
+from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
 from harness.check.mutants import controls, mutated_tree, read_mutant
 from harness.check.station import Station, Tally
@@ -42,6 +43,7 @@ def slow_stations(bench: Bench) -> list[Station]:
             3600,
             _each(bench),
         ),
+        _of_series("off", "symbols off: hot objects are the base's", 600, _off(bench)),
         _of_series("kasan", "our selftests under KASAN", 1200, _debug(bench, "kasan")),
         _of_series("lockdep", "our selftests under lockdep", 1200, _debug(bench, "lockdep")),
         _of_series("repeat", "our selftests ten times", 900, _repeat(bench, 10)),
@@ -116,6 +118,29 @@ def _boots(bench: Bench, kernel: Kernel, name: str, tally: Tally) -> None:
         tally.good()
     else:
         tally.bad(f"{name}: {done.cause or 'the kernel complained'}", Exit.DIED)
+
+
+def _off(bench: Bench) -> Callable[[Tally], None]:
+    """Compare hot objects of base and series while the series' symbols are off."""
+
+    def work(tally: Tally) -> None:
+        paths, applied = bench.context.paths, bench.kernels().applied
+        table = read_table(paths.repo / "kconfig")
+        missing = read_series(paths.repo / "patches").symbols() - set(table)
+        for name in sorted(missing):
+            tally.bad(f"kconfig/{TABLE} does not say which objects CONFIG_{name} must not change")
+        if not table:
+            return
+        trees = (applied.base_tree, applied.top_tree)
+        store = bench.kernels().source.git
+        found = compare(paths, store, trees, table, bench.context.ui)
+        for name, told in found.items():
+            if told:
+                tally.bad(f"{name}: {len(told)} functions are not the base's: {told[0]}")
+            else:
+                tally.good()
+
+    return work
 
 
 def _debug(bench: Bench, set_name: str) -> Callable[[Tally], None]:

@@ -17,7 +17,7 @@ has, end in exit status 4 and name the patch."""
 EXAMPLE = """\
   kseries build
   kseries build --patched --config kasan
-  kseries build --each            # every patch alone: does it build, what does it warn of"""
+  kseries build --each            # every prefix: does it build, what does its patch warn of"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
