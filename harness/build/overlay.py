@@ -47,3 +47,12 @@ def make_overlay(src: Path, dest: Path, hole: str, fill: Path) -> None:
         partial.rename(dest)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def link_to(link: Path, target: Path) -> None:
+    """Make link point to target, wherever it points now."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -3,12 +3,15 @@
 Upstream's targets lie in one folder per tree, config and compiler, and are
 built once: base and patched kernels run the same files.  Own areas lie in a
 folder of their own, keyed by their contents too, so that an edited test
-rebuilds itself alone.  One make per target: a target that does not build is
-reported by name, while kselftest's own loop would go on without it.
+rebuilds itself alone.  An area that uses what the series adds to tools/ (a
+library, a scheduler) is built from the patched tree; both kernels run that,
+too.  One make per target: a target that does not build is reported by name,
+while kselftest's own loop would go on without it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import shutil
@@ -20,7 +23,7 @@ from pathlib import Path
 from harness.build.kconfig import SELFTESTS
 from harness.build.kernel import Kernel, check_disk
 from harness.build.makelog import first_error
-from harness.build.overlay import make_overlay
+from harness.build.overlay import link_to, make_overlay
 from harness.build.toolchain import Toolchain, build_env, default_jobs, detect_toolchain, make_line
 from harness.core.errors import Exit, KseriesError
 from harness.core.lock import locked
@@ -140,37 +143,27 @@ def build_selftests(
     upstream: Sequence[str],
     ui: Ui,
     jobs: int | None = None,
+    patched: Kernel | None = None,
+    patched_areas: Sequence[str] = (),
 ) -> Install:
     """Return the installed selftests of own areas and upstream targets.
 
     kernel: the finished build whose headers and BTF they use (the base
     kernel, as both kernels run the same files); own: the repository's
-    selftests folder.  An own area that does not build is an error; an
-    upstream target is reported in `missing`.
+    selftests folder; patched_areas: own areas that are built from the tree of
+    `patched` instead, and are missing without one.  An own area that does not
+    build is an error; an upstream target is reported in `missing`.
     """
     start = time.monotonic()
     toolchain = detect_toolchain()
-    _check_names(kernel, own, areas, upstream)
-    inputs = {"tree": kernel.tree, "config": kernel.config_hash, "compiler": toolchain.bpf_id}
-    shared = _Place(paths, record_key("selftests", inputs), kernel, toolchain, ui, jobs)
-    parts: list[_Part] = []
-    with locked(paths.cache / "locks" / f"selftests-{shared.key}.lock", on_wait=ui.line):
-        shared.prepare(kernel.src, "tools", kernel.src / "tools")
-        parts += [shared.target(name) for name in upstream]
-        if areas:
-            private = _Place(
-                paths,
-                record_key("selftests", {**inputs, "own": hash_files(own)}),
-                kernel,
-                toolchain,
-                ui,
-                jobs,
-            )
-            # What an area includes or writes of upstream's tests is the shared
-            # folder's, never the kernel's source.
-            private.prepare(shared.src, str(SELFTESTS / _AGENT), own, headers=shared.build)
-            for area in areas:
-                parts.append(private.target(f"{_AGENT}/{area}", strict=True))
+    _check_names(kernel, own, [*areas, *patched_areas], upstream)
+    place = _Place(paths, _key(kernel, toolchain), kernel, toolchain, ui, jobs)
+    parts = place.parts(own, areas, upstream) if areas or upstream else []
+    if patched_areas and patched is not None:
+        place = dataclasses.replace(place, key=_key(patched, toolchain), kernel=patched)
+        parts += place.parts(own, patched_areas, ())
+    elif patched_areas:
+        parts += [_without_tree(paths, f"{_AGENT}/{area}") for area in patched_areas]
     return _assemble(paths, parts, time.monotonic() - start)
 
 
@@ -194,6 +187,21 @@ class _Place:
     toolchain: Toolchain
     ui: Ui
     jobs: int | None
+
+    def parts(self, own: Path, areas: Sequence[str], upstream: Sequence[str]) -> list[_Part]:
+        """Build upstream targets here, and own areas in a place of their own."""
+        lock = self.paths.cache / "locks" / f"selftests-{self.key}.lock"
+        with locked(lock, on_wait=self.ui.line):
+            self.prepare(self.kernel.src, "tools", self.kernel.src / "tools")
+            built = [self.target(name) for name in upstream]
+            if areas:
+                key = _key(self.kernel, self.toolchain, own=hash_files(own))
+                private = dataclasses.replace(self, key=key)
+                # What an area includes or writes of upstream's tests is the
+                # shared folder's, never the kernel's source.
+                private.prepare(self.src, str(SELFTESTS / _AGENT), own, headers=self.build)
+                built += [private.target(f"{_AGENT}/{area}", strict=True) for area in areas]
+        return built
 
     @property
     def folder(self) -> Path:
@@ -229,10 +237,10 @@ class _Place:
                 )
                 run(line, env=build_env(self.paths), code=Exit.BUILD)
         else:
-            _link(self.build / "usr", headers / "usr")
+            link_to(self.build / "usr", headers / "usr")
         # Makefiles look for $(O)/vmlinux and $(O)/.config as if O were the kernel's.
         for name in ("vmlinux", ".config"):
-            _link(self.build / name, self.kernel.build / name)
+            link_to(self.build / name, self.kernel.build / name)
         (self.folder / ".ready").touch()
 
     def target(self, name: str, *, strict: bool = False) -> _Part:
@@ -327,6 +335,17 @@ class _Place:
         return self.jobs or default_jobs()
 
 
+def _key(kernel: Kernel, toolchain: Toolchain, **more: str) -> str:
+    inputs = {"tree": kernel.tree, "config": kernel.config_hash, "compiler": toolchain.bpf_id}
+    return record_key("selftests", {**inputs, **more})
+
+
+def _without_tree(paths: Paths, target: str) -> _Part:
+    """Return what is left of an area whose tree is not in this run."""
+    reason = "it is built from the patched tree, and this run has the base kernel alone"
+    return _Part(target, paths.builds / "none", (), (Missing(target, "", reason),))
+
+
 def _check_names(kernel: Kernel, own: Path, areas: Sequence[str], upstream: Sequence[str]) -> None:
     known = list_areas(own)
     for name in areas:
@@ -360,9 +379,9 @@ def _assemble(paths: Paths, parts: Sequence[_Part], seconds: float) -> Install:
     for part in parts:
         folder = part.install / part.target
         if folder.is_dir():
-            _link(root / part.target, folder)
+            link_to(root / part.target, folder)
             for helper in ("kselftest", "run_kselftest.sh"):
-                _link(root / helper, part.install / helper)
+                link_to(root / helper, part.install / helper)
         timeout = _timeout(folder)
         for name in part.programs:
             programs.append(TestProgram(part.target, name, folder, timeout))
@@ -375,11 +394,3 @@ def _assemble(paths: Paths, parts: Sequence[_Part], seconds: float) -> Install:
 def _timeout(folder: Path) -> float | None:
     settings = folder / "settings"
     return parse_timeout(settings.read_text() if settings.is_file() else "")
-
-
-def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_symlink() and link.readlink() == target:
-        return
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)

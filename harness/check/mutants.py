@@ -8,6 +8,7 @@ mutant can fail proves nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -116,9 +117,14 @@ def controls(bench: Bench) -> Callable[[Tally], None]:
 
 
 def _results(bench: Bench, mutant: Mutant, kernel: Kernel) -> Sequence[TestResult]:
-    """Run the mutant's area once on its kernel."""
+    """Run the mutant's area once on its kernel.
+
+    An area that is built from the patched tree is built from the mutant's:
+    what is broken may be a tool.
+    """
     run = start_run(bench.context)
-    plan = plan_tests(run, bench.kernels(), Selection((mutant.area,)))
+    prepared = dataclasses.replace(bench.kernels(), patched=kernel)
+    plan = plan_tests(run, prepared, Selection((mutant.area,)))
     done = run_round(
         plan.tests,
         Machine(kernel.image, TOPOLOGY_4X2),

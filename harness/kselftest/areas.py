@@ -19,6 +19,7 @@ from harness.core.errors import Exit, KseriesError
 UPSTREAM_FILE = Path(__file__).with_name("upstream.toml")
 LANES = ("check", "full")
 EXPECTATIONS = ("pass", "fail", "skip")
+TREES = ("base", "patched")
 OWN = "agent"
 
 
@@ -62,7 +63,9 @@ class Entry:
 class Area:
     """A folder of tests: ours ("agent/<area>") or upstream's.
 
-    rest: lane of programs without an entry ("check", "full" or "none").
+    rest: lane of programs without an entry ("check", "full" or "none"); tree:
+    the sources that its programs are built from, "patched" where they use what
+    the series adds to tools/; both kernels run the same files all the same.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Area:
     entries: tuple[Entry, ...]
     rest: str = "full"
     plan: bool = True
+    tree: str = "base"
 
 
 def bad_plan(where: str, what: str, hint: str = "see docs/guide.md, `plan.toml`") -> KseriesError:
@@ -102,7 +106,10 @@ def _expect(table: Mapping[str, Any], where: str) -> Expect:
 
 def parse_own(area: str, data: Mapping[str, Any], where: str) -> Area:
     """Return an own area from the body of its plan.toml."""
-    _take(data, ("program",), where)
+    _take(data, ("program", "tree"), where)
+    tree = data.get("tree", "base")
+    if tree not in TREES:
+        raise bad_plan(where, f"tree = {tree!r}: an area is built from base or patched")
     entries = []
     for name, table in data.get("program", {}).items():
         _take(table, ("program", "args", "lane", "limit", "base", "reason", "case"), where)
@@ -114,7 +121,7 @@ def parse_own(area: str, data: Mapping[str, Any], where: str) -> Area:
         entries.append(_entry(name, table, here, base=_expect(table, here), cases=cases))
     if not entries:
         raise bad_plan(where, "the plan names no program")
-    return Area(area, f"{OWN}/{area}", True, tuple(entries), rest="check")
+    return Area(area, f"{OWN}/{area}", True, tuple(entries), rest="check", tree=tree)
 
 
 def _entry(

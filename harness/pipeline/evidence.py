@@ -31,7 +31,11 @@ GUESTS_AT_ONCE = 2
 
 
 def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
-    """Build the selected selftests, from the base if there is one, and return what to run."""
+    """Build the selected selftests, and return what to run.
+
+    They are built from the base if there is one, but for the areas that ask
+    for the patched tree.
+    """
     paths = run.context.paths
     kernel = prepared.base or prepared.patched
     assert kernel is not None
@@ -42,7 +46,9 @@ def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan
         paths,
         kernel,
         own=paths.repo / "selftests",
-        areas=[area.name for area in chosen if area.own],
+        areas=[area.name for area in chosen if area.own and area.tree == "base"],
+        patched=prepared.patched,
+        patched_areas=[area.name for area in chosen if area.own and area.tree == "patched"],
         upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
         ui=run.context.ui,
     )

@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from harness.build.kernel import Kernel
+from harness.check import mutants as mutants_module
 from harness.check.choose import chosen
 from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
 from harness.check.resume import Ledger, commit_of, state_of_repository
 from harness.check.station import Station, StationResult, Tally
-from harness.check.stations import count_junit
+from harness.check.stations import Bench, count_junit
 from harness.cli.clean import SIZES, UNITS, Item, choose, parse_unit, remove
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
+from harness.kselftest.plan import Selection
+from harness.pipeline.prepare import Prepared
 from harness.results.model import Status, TestResult
 
 
@@ -181,6 +186,25 @@ def test_a_mutant_is_caught_only_by_a_case_it_names() -> None:
     other = TestResult("agent/area", "two", "patched", 1, Status.FAIL)
     assert "did not fail" in judge(mutant, [row, other])
     assert judge(mutant, [TestResult("agent/area", "one", "patched", 1, Status.FAIL)]) == ""
+
+
+def test_tools_are_tested_from_the_mutants_own_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Prepared] = []
+
+    def plan_tests(run: object, prepared: Prepared, selection: Selection) -> None:
+        seen.append(prepared)
+        assert selection.patterns == ("area",)
+        raise StopIteration
+
+    monkeypatch.setattr(mutants_module, "start_run", lambda context: None)
+    monkeypatch.setattr(mutants_module, "plan_tests", plan_tests)
+    base, patched, broken = (cast(Kernel, name) for name in ("base", "patched", "broken"))
+    some = cast(Any, None)
+    prepared = Prepared(some, some, some, "prod", base, patched)
+    bench = Bench(cast(Any, None), 1, prepared=prepared)
+    with pytest.raises(StopIteration):
+        mutants_module._results(bench, Mutant("area", Path("x.patch"), ("one",)), broken)
+    assert [(p.base, p.patched) for p in seen] == [(base, broken)]
 
 
 def test_a_mutant_that_does_not_apply_is_an_error(repo: Paths, tmp_path: Path) -> None:

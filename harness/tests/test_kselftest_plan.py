@@ -73,6 +73,13 @@ INSTALL = Built(
 )
 
 
+def test_an_area_says_which_tree_it_is_built_from() -> None:
+    assert parse_own("a", OWN, "o").tree == "base"
+    assert parse_own("a", {**OWN, "tree": "patched"}, "o").tree == "patched"
+    with pytest.raises(KseriesError, match="tree = 'mine'"):
+        parse_own("a", {**OWN, "tree": "mine"}, "o")
+
+
 def _suites(*patterns: str, upstream: tuple[str, ...] = (), full: bool = False) -> list[str]:
     plan = make_plan(AREAS, INSTALL, Selection(patterns, upstream, full))
     return [test.suite for test in plan.tests]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -130,10 +132,12 @@ class Maker:
             "cgroup": ["test_core", "test_kill"],
             "mm": ["run_vmtests.sh"],
             "agent/cgroup_freeze": ["penalty"],
+            "agent/libagent": ["test_libagent"],
         }
         self.lost = ""
         self.broken = ""
         self.built: list[str] = []
+        self.folders: dict[str, Path] = {}
 
     def __call__(self, argv: list[object], **_: object) -> Completed:
         words = tuple(str(word) for word in argv)
@@ -143,6 +147,7 @@ class Maker:
             return Completed(words, 0, "", "", 0.1)
         target = values["TARGETS"]
         self.built.append(target)
+        self.folders[target] = Path(words[words.index("-C") + 1])
         if target == self.broken:
             text = "t.c:3:1: error: nothing works\nmake: *** [t] Error 1\n"
             return Completed(words, 2, text, "", 0.1)
@@ -230,6 +235,56 @@ def test_an_own_area_that_breaks_is_an_error(paths: Paths, kernel: Kernel, maker
         _build(paths, kernel)
     assert caught.value.code is Exit.BUILD
     assert caught.value.details["target"] == "agent/cgroup_freeze"
+
+
+@pytest.fixture
+def patched(kernel: Kernel, tmp_path: Path) -> Kernel:
+    folder = tmp_path / "cache/builds/p"
+    shutil.copytree(kernel.src, folder / "src")
+    (folder / "src/tools/lib/agent").mkdir(parents=True)
+    (folder / "build").mkdir()
+    return dataclasses.replace(kernel, key="p", tree="t2", src=folder / "src", build=folder)
+
+
+def _build_both(paths: Paths, kernel: Kernel, patched: Kernel | None) -> Install:
+    folder = paths.repo / "selftests/libagent"
+    folder.mkdir(exist_ok=True)
+    (folder / "Makefile").touch()
+    return build_selftests(
+        paths,
+        kernel,
+        own=paths.repo / "selftests",
+        areas=("cgroup_freeze",),
+        upstream=("cgroup",),
+        ui=Ui(stream=io.StringIO()),
+        jobs=1,
+        patched=patched,
+        patched_areas=("libagent",),
+    )
+
+
+def test_an_area_can_be_built_from_the_patched_tree(
+    paths: Paths, kernel: Kernel, patched: Kernel, maker: Maker
+) -> None:
+    install = _build_both(paths, kernel, patched)
+    own = [(p.collection, p.name) for p in install.programs if p.collection != "cgroup"]
+    assert own == [("agent/cgroup_freeze", "penalty"), ("agent/libagent", "test_libagent")]
+    assert all(p.path.is_file() for p in install.programs)
+    has_library = {
+        target: (folder / "../../lib/agent").is_dir() for target, folder in maker.folders.items()
+    }
+    assert has_library == {"cgroup": False, "agent/cgroup_freeze": False, "agent/libagent": True}
+    _build_both(paths, kernel, dataclasses.replace(patched, tree="t3"))
+    assert maker.built[3:] == ["agent/libagent"]
+
+
+def test_without_the_patched_tree_its_areas_are_missing(
+    paths: Paths, kernel: Kernel, maker: Maker
+) -> None:
+    install = _build_both(paths, kernel, None)
+    assert maker.built == ["cgroup", "agent/cgroup_freeze"]
+    (lost,) = [m for m in install.missing if m.collection == "agent/libagent"]
+    assert "built from the patched tree" in lost.reason
 
 
 def test_a_listed_program_that_is_not_there_is_missing(
