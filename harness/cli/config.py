@@ -60,10 +60,12 @@ def _configure(args: argparse.Namespace, context: Context, kconfig_dir: Path) ->
     from harness.build.symbols import Symbols
     from harness.build.toolchain import detect_toolchain
     from harness.core.lock import locked
+    from harness.series.series import read_series
 
     paths = context.paths
     verified, applied = prepare(paths, context.ui, args.source)
     tree = applied.base_tree if args.base else applied.top_tree
+    later = read_series(paths.repo / "patches").symbols() if args.base else ()
     src = kconfig_tree(paths, verified.git, tree)
     toolchain = detect_toolchain()
     build = src.parent / f"{src.name}-{args.set}-{paths.clone_id}"
@@ -76,6 +78,7 @@ def _configure(args: argparse.Namespace, context: Context, kconfig_dir: Path) ->
             kconfig_dir=kconfig_dir,
             toolchain=toolchain,
             extra=area_configs(paths.repo / "selftests"),
+            later=later,
         )
     if args.output:
         shutil.copyfile(config.path, args.output)
@@ -92,7 +95,7 @@ def _configure(args: argparse.Namespace, context: Context, kconfig_dir: Path) ->
         context.ui.line(f"  not taken: {item}")
     strict = sum(request.strict for request in config.plan.requests.values())
     context.ui.line(
-        f"{args.set}: {strict} symbols requested, all took; "
-        f"{len(config.untaken)} wishes of upstream selftests did not"
+        f"{args.set}: {strict} symbols requested, all took that this tree has; "
+        f"{len(config.untaken)} wishes did not"
     )
     return Outcome(Exit.OK, data, str(args.output or config.path))
