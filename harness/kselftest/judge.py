@@ -1,9 +1,11 @@
 """Judge results against the base, without luck.  Pure.
 
-Upstream's tests: the base runs twice, the patched kernel once.  Whatever got
-worse on the patched kernel runs again, three times on each, alternating.  It
-is a regression when patched is worse all three times and the base never is;
-anything less is flaky and listed with all its results.
+Upstream's tests: the base runs twice, the patched kernel once.  A case on which
+both base runs agree and that got worse on the patched kernel runs again, three
+times on each, alternating.  It is a regression when patched is worse all three
+times and the base never is; anything less is flaky and listed with all its
+results.  So is a case on which the base runs disagree: where a coin is tossed,
+three and three agree by chance in too many runs.
 
 Our own tests say what they must do on the base.  A pass where the base must
 fail is a failure: such a test tests nothing.
@@ -140,13 +142,13 @@ def _first(row: Mapping[Run, Status], repeat: int) -> tuple[list[int], list[int]
 def need_rerun(
     planned: Sequence[PlannedTest], results: Sequence[TestResult], repeat: int = 1
 ) -> tuple[str, ...]:
-    """Return the upstream suites with a case that got worse on the patched kernel."""
+    """Return the upstream suites with a stable case that got worse on the patched kernel."""
     own = {test.suite for test in planned if test.own}
     table, _ = _statuses(complete(results))
     suites: dict[str, None] = {}
     for (suite, _name), row in table.items():
         base, patched = _first(row, repeat)
-        if suite not in own and base and patched and max(patched) > min(base):
+        if suite not in own and patched and len(set(base)) == 1 and max(patched) > base[0]:
             suites[suite] = None
     return tuple(suites)
 
@@ -162,30 +164,30 @@ def _upstream_verdict(
         alone = max(base or patched, default=3) < 2
         return ("ok", "") if alone else ("failed", f"no other arm: {everything}")
     stable = len(set(base)) == 1
-    if max(patched) > min(base):
-        return _worse_verdict(row, repeat, known)
     if not stable:
         return "flaky", everything
+    if max(patched) > base[0]:
+        return _worse_verdict(row, repeat, known)
     return ("fixed", everything) if max(patched) < base[0] else ("ok", "")
 
 
 def _worse_verdict(
     row: Mapping[Run, Status], repeat: int, known: KnownFlaky | None
 ) -> tuple[str, str]:
-    """Return (verdict, reason) of a case that got worse on the patched kernel."""
+    """Return (verdict, reason) of a stable case that got worse on the patched kernel."""
     base, patched = _first(row, repeat)
     base_again = _ranks(row, BASE, _attempts(row, BASE)[len(base) :])
     patched_again = _ranks(row, PATCHED, _attempts(row, PATCHED)[len(patched) :])
     reason = _history(row)
     if known is not None:
-        lost = min(patched + patched_again) > min(base)
+        lost = min(patched + patched_again) > base[0]
         reason += f"; known as flaky: {known.reason} ({known.owner})"
     elif len(base_again) < RERUNS or len(patched_again) < RERUNS:
         # Not repeated, for instance because guests died: the worse stands.
-        lost = len(set(base)) == 1 and min(patched) > base[0]
+        lost = min(patched) > base[0]
         reason += "; not repeated"
     else:
-        lost = min(patched_again) > min(base) and max(base_again) <= min(base)
+        lost = min(patched_again) > base[0] and max(base_again) <= base[0]
     return "regression" if lost else "flaky", reason
 
 

@@ -285,7 +285,8 @@ def test_a_hangup_reaches_the_guest(host: Host) -> None:
                 break
             time.sleep(0.02)
         os.dup2(os.open(os.devnull, os.O_RDWR), guest._master)
-        assert guest.wait(5) or guest.wait(5)
+        # Each wait may end with news of the pty; a busy host takes its time.
+        assert any(guest.wait(5) for _ in range(12))
     finally:
         guest.close()
     assert not alive("sleep\x004244")
