@@ -7,19 +7,22 @@ folder of their run.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.build.kernel import Kernel
 from harness.build.programs import build_benchmark
+from harness.build.tools import build_tools
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
+from harness.core.record import hash_json
 from harness.core.ui import Ui
 from harness.guest.allow import load_allow
 from harness.guest.topology import parse_topology
-from harness.measure.plan import KERNELS, Plan, find_plans
-from harness.measure.planner import Selection
+from harness.measure.model import KERNELS, Plan
+from harness.measure.plan import find_plans
+from harness.measure.planner import Selection, tools_of
 from harness.measure.runner import MeasureResult, run_plans
 from harness.pipeline.prepare import Prepared
 from harness.pipeline.run import RunFolder
@@ -72,11 +75,43 @@ def check_patches(plans: Sequence[Plan], applied: Sequence[str]) -> None:
                 )
 
 
-def build_programs(paths: Paths, plans: Sequence[Plan], kernel: Kernel, ui: Ui) -> dict[str, Path]:
-    """Return the folder of built programs of each plan's topic, and of `calibrate`."""
+def build_programs(
+    paths: Paths, plans: Sequence[Plan], kernels: Mapping[str, Kernel], ui: Ui
+) -> dict[str, Path]:
+    """Return the folders of programs as plan_boots() wants them.
+
+    kernels: by arm; the topics' own programs are built beside the first, the
+    tools that a plan names from the source of the kernel that it names.
+    """
+    first = next(iter(kernels.values()))
     folders = {plan.topic: plan.file.parent for plan in plans}
     folders[CALIBRATE] = paths.repo / "benchmarks" / CALIBRATE
-    return {topic: build_benchmark(paths, folder, kernel, ui) for topic, folder in folders.items()}
+    programs = {
+        topic: build_benchmark(paths, folder, first, ui) for topic, folder in folders.items()
+    }
+    for plan in plans:
+        for kernel in {tool.kernel for tool in plan.tools} & set(kernels):
+            programs[tools_of(plan.topic, kernel)] = _tools(paths, plan, kernel, kernels, ui)
+    return programs
+
+
+def _tools(paths: Paths, plan: Plan, kernel: str, kernels: Mapping[str, Kernel], ui: Ui) -> Path:
+    """Return one folder with all tools of a plan that belong to a kernel."""
+    built = [
+        build_tools(paths, kernels[kernel], tool.folder, tool.programs, ui)
+        for tool in plan.tools
+        if tool.kernel == kernel
+    ]
+    if len(built) == 1:
+        return built[0]
+    together = paths.builds / f"tools-{hash_json([str(folder) for folder in built])}"
+    together.mkdir(parents=True, exist_ok=True)
+    for folder in built:
+        for program in folder.iterdir():
+            link = together / program.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
+    return together
 
 
 def measure(
@@ -86,7 +121,7 @@ def measure(
     paths, ui = run.context.paths, run.context.ui
     check_patches(plans, [patch.file for patch in prepared.applied.patches])
     start = time.monotonic()
-    programs = build_programs(paths, plans, next(iter(prepared.kernels.values())), ui)
+    programs = build_programs(paths, plans, prepared.kernels, ui)
     run.stage("build benchmarks", start)
     start = time.monotonic()
     result = run_plans(

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.guest.job import Lane
-from harness.measure.plan import KERNELS, Case, Metric, Plan
+from harness.measure.model import KERNELS, Case, Metric, Plan
 from harness.measure.protocol import Sample
 from harness.measure.stats import summarize
-from harness.measure.target import Figure, resolve
+from harness.measure.target import Figure, Target, resolve
 from harness.results.model import Benchmark
 
 
@@ -59,11 +59,11 @@ def sort_samples(
         for one in arms:
             for position in positions:
                 count = len(found.get((metric.name, one, position), ()))
-                if count != metric.samples:
+                planned = case.planned(metric, one)
+                if count != planned:
                     where = "" if position is None else f" at {position:g}"
                     return {}, (
-                        f"{metric.samples} samples of {metric.name} planned for {one}{where}, "
-                        f"{count} came"
+                        f"{planned} samples of {metric.name} planned for {one}{where}, {count} came"
                     )
     known = {
         (metric.name, one, position)
@@ -168,31 +168,42 @@ def _without_doubles(made: list[Benchmark]) -> list[Benchmark]:
 def _judge(case: Case, made: list[Benchmark], margin: float) -> list[Benchmark]:
     """Fill target and target_met of the figures that carry a verdict."""
     for metric in case.metrics:
-        if metric.target is None:
-            continue
-        first = metric.target.figures[0]
-        statistics = {other.name: other.statistics for other in case.metrics}
-        name, statistic = resolve(first, metric.name, statistics)
-        for index, item in enumerate(made):
-            if (item.arm, item.metric) != (first.arm, name):
-                continue
-            if item.statistic != statistic and f"max for {statistic}," not in item.note:
-                continue
-            if first.x is not None and item.x != first.x:
-                continue
-            made[index] = dataclasses.replace(
-                item,
-                target=metric.target.text,
-                target_met=_met(metric, case, made, item.x, margin),
-            )
+        for target in metric.targets:
+            _judge_one(metric, target, case, made, margin)
     return made
 
 
+def _judge_one(
+    metric: Metric, target: Target, case: Case, made: list[Benchmark], margin: float
+) -> None:
+    """Fill in one target's verdict, in the figure that it names first."""
+    first = target.figures[0]
+    statistics = {other.name: other.statistics for other in case.metrics}
+    name, statistic = resolve(first, metric.name, statistics)
+    for index, item in enumerate(made):
+        if (item.arm, item.metric) != (first.arm, name):
+            continue
+        if item.statistic != statistic and f"max for {statistic}," not in item.note:
+            continue
+        if first.x is not None and item.x != first.x:
+            continue
+        made[index] = dataclasses.replace(
+            item,
+            target=target.text,
+            target_met=_met(metric, target, case, made, x=item.x, margin=margin),
+        )
+
+
 def _met(
-    metric: Metric, case: Case, made: Sequence[Benchmark], x: float | None, margin: float
+    metric: Metric,
+    target: Target,
+    case: Case,
+    made: Sequence[Benchmark],
+    *,
+    x: float | None,
+    margin: float,
 ) -> bool:
     """Return whether a target holds at x; a figure that is missing fails it."""
-    assert metric.target is not None
     statistics = {other.name: other.statistics for other in case.metrics}
 
     def lookup(figure: Figure) -> tuple[float, str]:
@@ -207,6 +218,6 @@ def _met(
         raise LookupError(figure.text)
 
     try:
-        return metric.target.met(lookup, margin)
+        return target.met(lookup, margin)
     except LookupError:
         return False

@@ -10,6 +10,11 @@ uses every key:
     title = "Freezing a cgroup that sleeps in the memory.high penalty"
     patches = ["memcg/end-high-sleep-on-freeze.patch"]  # below patches/; [] for a baseline
 
+    [[tool]]                            # optional: programs of the kernel's source to build
+    folder = "sched_ext"                # below its tools/
+    programs = ["scx_simple"]           # what `make O=DIR NAME` there leaves below DIR
+    kernel = "base"                     # whose source, and in whose boots. Default "base"
+
     [[case]]
     name = "latency"                    # unique in the plan: a-z, 0-9, -
     title = "Time from writing cgroup.freeze to frozen 1"
@@ -20,7 +25,8 @@ uses every key:
     warmup = 10                         # for {warmup}; not counted. Default 0
     boots = 3                           # boots per kernel arm. Default 3; --runs overrides
     limit = 300                         # guest seconds for one command. Default 300
-    args = ""                           # {args} of the kernel arms. Default ""
+    args = ""                           # {args} of the kernel arms. Default ""; where they differ
+                                        # { base = "--mode old", patched = "--mode new" }
     env = { MODE = "v2" }               # environment of every arm. Default {}
     setup = ["mount -t debugfs none /sys/kernel/debug"]   # in the guest, before each command;
                                         # a failure fails the case
@@ -31,6 +37,7 @@ uses every key:
     append = ["psi=1"]                  # more words for the kernel's command line. Default []
     scratch = false                     # true: an ext4 disk with swap, and run there. Default false
     isolate = false                     # true: a boot for this case alone. Default false
+    first_look = true                   # false: too long for `demo` and `check`. Default true
     note = "..."                        # printed with the figures. Default ""
 
     [case.x]                            # optional: a sweep, the x axis of the plot
@@ -46,7 +53,8 @@ uses every key:
     better = "lower"                    # or "higher"
     statistics = ["p50", "p99"]         # of p50 p90 p95 p99 p999 max min mean sum count
     samples = 200                       # default: the case's; 1 for a figure printed once a run
-    target = "patched.p99 < 50 ms"      # optional, see harness.measure.target
+    target = "patched.p99 < 50 ms"      # optional, or a list; see harness.measure.target
+    arms = ["patched"]                  # the only ones that print it. Default: all
 
     [[case.rival]]                      # optional: what a user would pick instead
     name = "v1-freezer"                 # the arm's name in results
@@ -54,13 +62,15 @@ uses every key:
     kernel = "base"                     # in whose boots it runs. Default "base"
     args = "--v1"                       # {args} of this arm
     env = { MODE = "v1" }               # added to the case's env
+    samples = 60                        # fewer, where one takes long. Default: the case's
     inline = false                      # true: no run of its own, the kernel arm's program
                                         # prints its samples with arm=NAME
 
 Placeholders of `command`, `setup` and `needs`: {bin} folder of the built
 programs, {dir} the topic's folder, {seed} a number that depends on --seed,
 the case and the boot but not on the arm, {samples}, {warmup}, {x}, {args},
-{arm}, {kernel}, {lane}.  Write {{ and }} for braces.  The working folder is
+{arm}, {kernel}, {lane}, {tools} folder of the programs of [[tool]] that belong
+to the boot's kernel.  Write {{ and }} for braces.  The working folder is
 empty and the command's own (on a tmpfs, or on the scratch disk).
 
 A program prints samples as benchmarks/include/kseries.h says:
@@ -75,131 +85,31 @@ base, patched.
 
 from __future__ import annotations
 
-import re
-import string
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import Exit, KseriesError
 from harness.guest.job import Lane
+from harness.measure.model import (
+    KERNELS,
+    LANES,
+    METRIC,
+    PLACEHOLDERS,
+    RESERVED,
+    WORD,
+    Case,
+    Metric,
+    Need,
+    Plan,
+    Rival,
+    Sweep,
+    Tool,
+    placeholders,
+)
 from harness.measure.stats import STATISTICS
 from harness.measure.table import Table
-from harness.measure.target import Target, parse_target
-
-KERNELS = ("base", "patched")
-LANES = ("L1", "L2", "L3")
-PLACEHOLDERS = (
-    "bin",
-    "dir",
-    "seed",
-    "samples",
-    "warmup",
-    "x",
-    "args",
-    "arm",
-    "kernel",
-    "lane",
-)
-WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-METRIC = re.compile(r"[a-z][a-z0-9_]*")
-# Lines of the protocol that are not samples.
-RESERVED = ("skip", "end")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a program prints: its unit, direction, statistics and target.
-
-    samples: how many values of it one command prints per arm and x.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    statistics: tuple[str, ...]
-    samples: int
-    target: Target | None = None
-
-
-@dataclass(frozen=True)
-class Rival:
-    """What a user would pick instead, measured in the boots of `kernel`."""
-
-    name: str
-    title: str
-    kernel: str
-    args: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    inline: bool = False
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The x axis: one figure for each value."""
-
-    name: str
-    label: str
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Need:
-    """A condition in the guest's shell without which a case is skipped."""
-
-    run: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """One command, its arms and its metrics (limit is in guest seconds)."""
-
-    name: str
-    title: str
-    lanes: tuple[Lane, ...]
-    command: str
-    kernels: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    samples: int
-    warmup: int = 0
-    boots: int = 3
-    limit: float = 300.0
-    args: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    setup: tuple[str, ...] = ()
-    needs: tuple[Need, ...] = ()
-    topology: str = ""
-    append: tuple[str, ...] = ()
-    scratch: bool = False
-    isolate: bool = False
-    note: str = ""
-    sweep: Sweep | None = None
-    rivals: tuple[Rival, ...] = ()
-
-    @property
-    def sweeps_itself(self) -> bool:
-        """Whether one run of the program goes through all values of x."""
-        return self.sweep is not None and "x" not in placeholders(self.command)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One topic's plan.  topic: the folder's name below benchmarks/."""
-
-    topic: str
-    feature: str
-    title: str
-    patches: tuple[str, ...]
-    cases: tuple[Case, ...]
-    file: Path
-
-
-def placeholders(template: str) -> set[str]:
-    """Return the names between braces in template."""
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+from harness.measure.target import Target, parse_target, resolve
 
 
 def find_plans(benchmarks: Path, topics: Iterable[str] = ()) -> list[Plan]:
@@ -260,6 +170,7 @@ def parse_plan(data: Mapping[str, object], path: Path) -> Plan:
         patches=table.texts("patches", default=()),
         cases=tuple(_case(item) for item in table.tables("case", required=True)),
         file=path,
+        tools=tuple(_tool(item) for item in table.tables("tool")),
     )
     table.done()
     table.unique("case", [case.name for case in plan.cases])
@@ -281,7 +192,7 @@ def _case(table: Table) -> Case:
         warmup=table.number("warmup", minimum=0, default=0),
         boots=table.number("boots", minimum=1, default=3),
         limit=float(table.number("limit", minimum=1, default=300)),
-        args=table.text("args", default=""),
+        args=_args(table),
         env=table.mapping("env"),
         setup=table.texts("setup", default=()),
         needs=tuple(_need(item) for item in table.tables("needs")),
@@ -289,6 +200,7 @@ def _case(table: Table) -> Case:
         append=table.texts("append", default=()),
         scratch=table.flag("scratch"),
         isolate=table.flag("isolate"),
+        first_look=table.flag("first_look", default=True),
         note=table.text("note", default=""),
         sweep=sweep,
         rivals=tuple(_rival(item) for item in table.tables("rival")),
@@ -299,6 +211,30 @@ def _case(table: Table) -> Case:
     _check_templates(table, case)
     _check_arms(table, case)
     return case
+
+
+def _tool(table: Table) -> Tool:
+    tool = Tool(
+        folder=table.text("folder"),
+        programs=table.texts("programs"),
+        kernel=table.choice("kernel", KERNELS, default="base"),
+    )
+    if not tool.programs:
+        raise table.error("programs", "must name at least one")
+    table.unique("programs", tool.programs)
+    table.done()
+    return tool
+
+
+def _args(table: Table) -> Mapping[str, str]:
+    """Return {args} by kernel arm: one text for both, or a table."""
+    if not table.is_table("args"):
+        return dict.fromkeys(KERNELS, table.text("args", default=""))
+    args = table.mapping("args")
+    for kernel in args:
+        if kernel not in KERNELS:
+            raise table.error("args", f"{kernel!r} is not known", KERNELS)
+    return {kernel: args.get(kernel, "") for kernel in KERNELS}
 
 
 def _sweep(table: Table | None) -> Sweep | None:
@@ -316,11 +252,7 @@ def _metric(table: Table, samples: int) -> Metric:
     if name in STATISTICS or name in RESERVED:
         taken = ", ".join((*STATISTICS, *RESERVED))
         raise table.error("name", f"{name!r} is taken; a metric is not called {taken}")
-    target = table.text("target", default="")
-    try:
-        parsed = parse_target(target) if target else None
-    except KseriesError as error:
-        raise table.error("target", f"{error.what} ({error.hint})") from None
+    targets = tuple(_target(table, text) for text in table.text_or_texts("target"))
     metric = Metric(
         name=name,
         title=table.text("title", default=name),
@@ -328,10 +260,19 @@ def _metric(table: Table, samples: int) -> Metric:
         better=table.choice("better", ("lower", "higher")),
         statistics=table.choices("statistics", STATISTICS),
         samples=table.number("samples", minimum=1, default=samples),
-        target=parsed,
+        targets=targets,
+        arms=table.texts("arms", default=()),
     )
+    table.unique("arms", metric.arms)
     table.done()
     return metric
+
+
+def _target(table: Table, text: str) -> Target:
+    try:
+        return parse_target(text)
+    except KseriesError as error:
+        raise table.error("target", f"{error.what} ({error.hint})") from None
 
 
 def _rival(table: Table) -> Rival:
@@ -343,9 +284,10 @@ def _rival(table: Table) -> Rival:
         args=table.text("args", default=""),
         env=table.mapping("env"),
         inline=table.flag("inline"),
+        samples=table.number("samples", minimum=0, default=0) or None,
     )
-    if rival.inline and (rival.args or rival.env):
-        raise table.error("inline", "an inline rival has no run of its own, so no args and no env")
+    if rival.inline and (rival.args or rival.env or rival.samples):
+        raise table.error("inline", "an inline rival has no run, so no args, env or samples")
     table.done()
     return rival
 
@@ -371,7 +313,7 @@ def _check_templates(table: Table, case: Case) -> None:
         if "x" in names and case.sweep is None:
             raise table.error(key, "{x} without a [case.x] table")
     takes_args = "args" in placeholders(case.command)
-    if case.args and not takes_args:
+    if any(case.args.values()) and not takes_args:
         raise table.error("args", "the command does not use {args}")
     for rival in case.rivals:
         if rival.args and not takes_args:
@@ -388,15 +330,25 @@ def _check_arms(table: Table, case: Case) -> None:
             )
     units = {metric.name: metric.unit for metric in case.metrics}
     for metric in case.metrics:
-        if metric.target is None:
-            continue
-        try:
-            metric.target.check(
-                metric.name,
-                arms,
-                {other.name: other.statistics for other in case.metrics},
-                units,
-                case.sweep.values if case.sweep else (),
-            )
-        except KseriesError as error:
-            raise table.error(f"metric {metric.name}: target", error.what) from None
+        for arm in metric.arms:
+            if arm not in arms:
+                raise table.error(f"metric {metric.name}: arms", f"no arm {arm!r}", sorted(arms))
+        for target in metric.targets:
+            try:
+                _check_target(target, metric, case, arms, units)
+            except KseriesError as error:
+                raise table.error(f"metric {metric.name}: target", error.what) from None
+        heads = [target.figures[0].text for target in metric.targets]
+        table.unique(f"metric {metric.name}: target: the first figure", heads)
+
+
+def _check_target(
+    target: Target, metric: Metric, case: Case, arms: set[str], units: Mapping[str, str]
+) -> None:
+    """Refuse a target about figures that this case does not have."""
+    statistics = {other.name: other.statistics for other in case.metrics}
+    target.check(metric.name, arms, statistics, units, case.sweep.values if case.sweep else ())
+    for figure in target.figures:
+        name, _ = resolve(figure, metric.name, statistics)
+        if not any(m.name == name and m.printed_by(figure.arm) for m in case.metrics):
+            raise KseriesError(Exit.USAGE, f"{figure.text}: {figure.arm} does not print {name}")

@@ -18,7 +18,7 @@ from harness.guest.job import Command, Lane
 from harness.guest.topology import parse_topology
 from harness.measure.calibrate import calibration_command
 from harness.measure.lanes import topology_of
-from harness.measure.plan import KERNELS, Case, Plan
+from harness.measure.model import KERNELS, Case, Plan
 
 # The shell's status when a setup command failed; programs leave it alone.
 SETUP_FAILED = 97
@@ -105,7 +105,8 @@ def plan_boots(
 
     Guests that share the host come first: one that wants the host for itself
     would wait beside a single other, and keep the rest from running.
-    programs: guest folder of each topic's programs, and of `calibrate`.
+    programs: guest folder of each topic's programs, of `calibrate`, and at
+    tools_of() that of a topic's [[tool]] programs.
     """
     boots: list[BootPlan] = []
     for group in _groups(plans, selection):
@@ -124,6 +125,11 @@ def plan_boots(
                     boots.append(_boot(group, kernel, number, tuple(runs), programs))
         boots += _calibration_only(group, boots, programs)
     return tuple(sorted(boots, key=lambda boot: not boot.lane.icount))
+
+
+def tools_of(topic: str, kernel: str) -> str:
+    """Return under which name `programs` has the kernel's tools that a topic wants."""
+    return f"{topic}/{kernel}"
 
 
 def _groups(plans: Sequence[Plan], selection: Selection) -> list[_Group]:
@@ -207,7 +213,7 @@ def _runs(
     seed: int,
 ) -> list[Run]:
     """Return the commands of one case in one boot."""
-    arms: list[tuple[str, str, Mapping[str, str]]] = [(kernel, case.args, case.env)]
+    arms: list[tuple[str, str, Mapping[str, str]]] = [(kernel, case.args[kernel], case.env)]
     arms += [
         (rival.name, rival.args, {**case.env, **rival.env})
         for rival in case.rivals
@@ -224,13 +230,14 @@ def _runs(
                 "bin": str(programs[plan.topic]),
                 "dir": str(plan.file.parent.resolve()),
                 "seed": str(derive_seed(seed, plan.feature, case.name, number)),
-                "samples": str(case.samples),
+                "samples": str(case.samples_of(arm)),
                 "warmup": str(case.warmup),
                 "x": "" if x is None else f"{x:g}",
                 "args": args,
                 "arm": arm,
                 "kernel": kernel,
                 "lane": str(group.lane),
+                "tools": str(programs.get(tools_of(plan.topic, kernel), "")),
             }
             name = f"{plan.feature}.{case.name}.{arm}" + ("" if x is None else f".{x:g}")
             command = Command(name, _script(case, name, values), case.limit, env=dict(env))

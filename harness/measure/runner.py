@@ -27,7 +27,7 @@ from harness.guest.session import run_job
 from harness.measure.calibrate import Boot, by_metric, judge
 from harness.measure.figures import Key, Samples, figures, sort_samples
 from harness.measure.lanes import machine, topology_of, why_not
-from harness.measure.plan import Plan
+from harness.measure.model import Plan
 from harness.measure.planner import BootPlan, MachineKey, Run, Selection, plan_boots
 from harness.measure.verdict import Failure, read_command, test_results
 from harness.results.model import Benchmark, Calibration, Skip, SplatRecord, Status, TestResult

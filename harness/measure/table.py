@@ -101,9 +101,19 @@ class Table:
             numbers.append(float(item))
         return tuple(numbers)
 
-    def flag(self, key: str) -> bool:
-        """Return true or false (the default)."""
-        value = self._take(key, False)
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings that may be written as one, or be missing."""
+        if isinstance(self._data.get(key), list):
+            return self.texts(key)
+        return (self.text(key),) if key in self._data else self.texts(key, default=())
+
+    def is_table(self, key: str) -> bool:
+        """Whether a table stands at key, and nothing else."""
+        return isinstance(self._data.get(key), dict)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return true or false."""
+        value = self._take(key, default)
         if not isinstance(value, bool):
             raise self.error(key, f"true or false is wanted, not {value!r}")
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.measure.plan import Case, Plan
+from harness.measure.model import Case, Plan
 
 FLOOR = 20  # enough for a median with its interval, and to see a gross change
 
@@ -13,9 +13,13 @@ def thinned(plan: Plan, share: float) -> Plan:
     """Return the plan with this share of its samples, at least FLOOR of them.
 
     A metric that is printed once a run stays so.  The note of each case that
-    has fewer samples says it, and goes where the figures go.
+    has fewer samples says it, and goes where the figures go.  Cases that are
+    not for a first look are left out.
     """
-    return dataclasses.replace(plan, cases=tuple(_thin(case, share) for case in plan.cases))
+    if share >= 1:
+        return plan
+    cases = tuple(_thin(case, share) for case in plan.cases if case.first_look)
+    return dataclasses.replace(plan, cases=cases)
 
 
 def _thin(case: Case, share: float) -> Case:
@@ -26,6 +30,12 @@ def _thin(case: Case, share: float) -> Case:
     return dataclasses.replace(
         case,
         samples=samples,
+        rivals=tuple(
+            dataclasses.replace(rival, samples=min(rival.samples, samples))
+            if rival.samples
+            else rival
+            for rival in case.rivals
+        ),
         metrics=tuple(
             dataclasses.replace(metric, samples=min(metric.samples, samples))
             for metric in case.metrics

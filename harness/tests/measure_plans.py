@@ -11,7 +11,8 @@ from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Machine, Splat
-from harness.measure.plan import Plan, parse_plan
+from harness.measure.model import Plan
+from harness.measure.plan import parse_plan
 
 METRIC = {"name": "latency", "unit": "ms", "better": "lower", "statistics": ["p50"]}
 

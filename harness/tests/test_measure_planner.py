@@ -1,11 +1,12 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.core.errors import KseriesError
 from harness.guest.job import Lane
-from harness.measure.plan import Plan
-from harness.measure.planner import Selection, derive_seed, plan_boots
+from harness.measure.model import Plan
+from harness.measure.planner import Selection, derive_seed, plan_boots, tools_of
 from harness.tests.measure_plans import case, plan, programs
 
 
@@ -177,3 +178,21 @@ def test_the_script_checks_needs_and_setup_before_the_program() -> None:
     assert "kseries skip it isn'\\''t here" in lines[2]
     assert lines[3].startswith("( echo L2 base > mode ) ||")
     assert lines[4].startswith("/cache/topic/one --seed ")
+
+
+def test_arms_and_tools_of_each_kernel() -> None:
+    item = plan(
+        case(
+            command="PATH={tools} {bin}/one {args}",
+            args={"base": "--old", "patched": "--new"},
+            rival=[{"name": "v1", "args": "--v1"}],
+        )
+    )
+    folders = {**programs("topic"), tools_of("topic", "base"): Path("/cache/tools")}
+    boots = plan_boots([item], folders, Selection(boots=1))
+    shells = [run.command.shell.splitlines()[-1] for boot in boots for run in boot.runs]
+    assert shells == [
+        "PATH=/cache/tools /cache/topic/one --old",
+        "PATH=/cache/tools /cache/topic/one --v1",
+        "PATH= /cache/topic/one --new",
+    ]

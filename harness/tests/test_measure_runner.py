@@ -9,7 +9,7 @@ from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.guest.allow import AllowEntry
 from harness.guest.job import Fate, Lane, Splat
-from harness.measure.plan import Plan
+from harness.measure.model import Plan
 from harness.measure.planner import Selection
 from harness.measure.runner import MeasureResult, run_plans
 from harness.results.model import Benchmark, Status
@@ -308,3 +308,56 @@ def test_a_lane_without_calibration_fails(tmp_path: Path) -> None:
     assert {failure.case for failure in result.failures} == {"calibrate"}
     assert "0 boots were calibrated" in result.failures[-1].reason
     assert Exit.TEST in result.codes
+
+
+def test_a_metric_of_some_arms_is_wanted_of_them_alone(tmp_path: Path) -> None:
+    denied = {**METRIC, "name": "denied", "arms": ["patched"], "samples": 1}
+
+    def say(kernel: str, name: str) -> tuple[str, int]:
+        text = "".join(f"kseries latency {value}\n" for value in range(6))
+        extra = "kseries denied 3\n" if kernel == "patched" else ""
+        return f"{text}{extra}kseries end {6 + len(extra.splitlines())}\n", 0
+
+    result = measure(tmp_path, FakeGuest(say), plan(case(metric=[METRIC, denied])), boots=1)
+    assert not result.failures
+    assert figure(result, metric="denied").arm == "patched"
+
+    everybody = plan(case(metric=[METRIC, {**denied, "arms": ["base"]}]))
+    result = measure(tmp_path / "two", FakeGuest(say), everybody, boots=1)
+    assert [(f.arm, f.reason) for f in result.failures] == [
+        ("base", "1 samples of denied planned for base, 0 came"),
+        ("patched", "0 samples of denied planned for patched, 1 came"),
+    ]
+
+
+def test_each_of_several_targets_is_judged_in_its_own_figure(tmp_path: Path) -> None:
+    metric = {**METRIC, "statistics": ["p50", "max"]}
+    metric["target"] = ["patched.p50 < 20 ms", "patched.max < 12 ms"]
+    result = measure(tmp_path, FakeGuest(latency), plan(case(metric=[metric])), boots=1)
+    assert figure(result, arm="patched", statistic="p50").target_met is True
+    assert figure(result, arm="patched", statistic="max").target_met is False
+
+
+def test_a_rival_may_take_fewer_samples(tmp_path: Path) -> None:
+    once = {**METRIC, "name": "share", "samples": 1}
+    item = plan(
+        case(
+            command="{bin}/one {samples}",
+            samples=8,
+            metric=[METRIC, once],
+            rival=[{"name": "slow", "samples": 6}],
+        )
+    )
+
+    def say(kernel: str, name: str) -> tuple[str, int]:
+        count = 6 if name.endswith("slow") else 8
+        lines = [f"kseries latency {value}" for value in range(count)]
+        return "\n".join([*lines, "kseries share 1", f"kseries end {count + 1}", ""]), 0
+
+    guest = FakeGuest(say)
+    result = measure(tmp_path, guest, item, boots=1)
+    assert not result.failures
+    assert figure(result, arm="slow", metric="latency").n == 6
+    assert figure(result, arm="base", metric="latency").n == 8
+    shells = [command.shell.splitlines()[-1] for command in guest.jobs[0][1].commands]
+    assert shells == ["/cache/topic/one 8", "/cache/topic/one 6"]

@@ -9,6 +9,7 @@ import pytest
 from harness.core.errors import Exit, KseriesError
 from harness.guest.job import Lane
 from harness.measure import plan as plan_module
+from harness.measure.model import Tool
 from harness.measure.plan import find_plans, load_plan, parse_plan
 
 REPO = Path(__file__).parents[2]
@@ -51,10 +52,21 @@ def test_the_example_of_the_docstring_is_a_plan() -> None:
     assert case.lanes == (Lane.L1,)
     assert case.rivals[0].kernel == "base"
     assert case.needs[0].reason == "no cgroup v2"
-    assert case.metrics[0].target is not None
+    assert case.metrics[0].targets[0].text == "patched.p99 < 50 ms"
+    assert case.metrics[0].arms == ("patched",)
+    assert plan.tools == (Tool("sched_ext", ("scx_simple",), "base"),)
     # Every key that the parser knows must be in the example.
     source = Path(plan_module.__file__).read_text(encoding="utf-8")
-    for word in ("append", "scratch", "isolate", "inline", "warmup", "limit", "topology"):
+    for word in (
+        "append",
+        "scratch",
+        "isolate",
+        "inline",
+        "warmup",
+        "limit",
+        "topology",
+        "first_look",
+    ):
         assert f"{word} = " in example, source
 
 
@@ -64,6 +76,24 @@ def test_defaults() -> None:
     assert (case.boots, case.warmup, case.limit) == (3, 0, 300.0)
     assert case.metrics[0].samples == 200
     assert case.metrics[0].title == "latency"
+    assert case.args == {"base": "", "patched": ""}
+    assert case.first_look
+    assert case.metrics[0].printed_by("anybody")
+
+
+def test_kernel_arms_may_have_arguments_of_their_own() -> None:
+    command = "{bin}/freeze {args}"
+    case = parse_plan(case_with(command=command, args="--fast"), FILE).cases[0]
+    assert case.args == {"base": "--fast", "patched": "--fast"}
+    case = parse_plan(case_with(command=command, args={"patched": "--new"}), FILE).cases[0]
+    assert case.args == {"base": "", "patched": "--new"}
+
+
+def test_a_metric_may_have_several_targets() -> None:
+    targets = ["patched.p99 < 5 ms", "patched.p50 < 1 ms and patched.p99 < 9 ms"]
+    metric = {**METRIC, "statistics": ["p50", "p99"], "target": targets}
+    parsed = parse_plan(case_with(metric=[metric]), FILE).cases[0].metrics[0]
+    assert [target.text for target in parsed.targets] == targets
 
 
 def test_the_plans_of_the_repository_are_valid() -> None:
@@ -100,6 +130,16 @@ METRIC = smallest()["case"][0]["metric"][0]
         (case_with(command="awk '{print}'"), "no placeholder 'print'"),
         (case_with(command="awk '{'"), "for braces"),
         (case_with(args="--fast"), "args: the command does not use {args}"),
+        (case_with(args={"old": "--fast"}), "args: 'old' is not known"),
+        (case_with(args={"base": 1}), "args: a table of strings"),
+        (case_with(args={"base": "--fast"}), "args: the command does not use {args}"),
+        (case_with(first_look="no"), "first_look: true or false"),
+        ({**smallest(), "tool": [{"programs": ["a"]}]}, "tool 1: folder: is missing"),
+        ({**smallest(), "tool": [{"folder": "a", "programs": []}]}, "must name at least one"),
+        (
+            {**smallest(), "tool": [{"folder": "a", "programs": ["a"], "kernel": "old"}]},
+            "kernel: 'old' is not known",
+        ),
         (case_with(kernels=["old"]), "kernels: 'old' is not known"),
         (case_with(env={"A": 1}), "env: a table of strings"),
         (case_with(isolate="yes"), "isolate: true or false"),
@@ -114,10 +154,21 @@ METRIC = smallest()["case"][0]["metric"][0]
         (case_with(metric=[{**METRIC, "target": "new.p99 < 5 ms"}]), "no arm 'new'"),
         (case_with(metric=[{**METRIC, "target": "base.p50 < 5 ms"}]), "latency has no p50"),
         (case_with(metric=[{**METRIC, "target": "base.p99 < 5"}]), "a time stands beside"),
+        (case_with(metric=[{**METRIC, "target": [3]}]), "target: a list of strings"),
+        (case_with(metric=[{**METRIC, "arms": ["v1"]}]), "metric latency: arms: no arm 'v1'"),
+        (
+            case_with(metric=[{**METRIC, "target": ["base.p99 < 5 ms", "base.p99 < 6 ms"]}]),
+            "the first figure: 'base.p99' stands twice",
+        ),
+        (
+            case_with(metric=[{**METRIC, "arms": ["patched"], "target": "base.p99 < 5 ms"}]),
+            "base does not print latency",
+        ),
         (case_with(rival=[{"name": "base"}]), "'base' stands twice"),
         (case_with(rival=[{"name": "v1", "args": "--v1"}]), "v1 has args"),
         (case_with(kernels=["patched"], rival=[{"name": "v1"}]), "v1 runs on base"),
-        (case_with(rival=[{"name": "v1", "inline": True, "env": {"A": "1"}}]), "no run of its own"),
+        (case_with(rival=[{"name": "v1", "inline": True, "env": {"A": "1"}}]), "has no run"),
+        (case_with(rival=[{"name": "v1", "inline": True, "samples": 6}]), "has no run"),
     ],
 )
 def test_mistakes_name_the_file_and_the_key(data: dict[str, Any], says: str) -> None:
