@@ -20,11 +20,13 @@ patched and against what a user would pick instead, and store the figures.
 Every figure belongs to a lane, which says what may be compared: L1 counts
 instructions on one CPU, L2 counts events on several, L3 is virtual time on
 several (QEMU 10 or newer). A figure is the pool of all boots with a 95 %
-bootstrap interval over boots. Exits 1 when a plan's target is missed."""
+bootstrap interval over boots. Exits 1 when a plan's target is missed. Cases and
+rivals that a plan keeps for long runs need --full, or the case its name."""
 EXAMPLE = """\
   ./kseries bench                        every topic, as its plan says
   ./kseries bench freeze --runs 3
-  ./kseries bench munmap --lane L2 --lane L3 --seed 7"""
+  ./kseries bench munmap --lane L2 --lane L3 --seed 7
+  ./kseries bench --full                 also what takes hours"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lane", action="append", choices=("L1", "L2", "L3"), help="only this lane (repeatable)"
     )
     parser.add_argument("--case", default="", metavar="NAME", help="only this case of the plans")
+    parser.add_argument("--full", action="store_true", help="also what takes very long")
     parser.add_argument("--seed", type=int, default=1, help="where all random choices start (1)")
 
 
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     from harness.guest.job import Lane
     from harness.measure.campaign import kernels_of, measure, plans_of
     from harness.measure.planner import Selection
+    from harness.measure.thin import at_level
     from harness.pipeline import prepare, start_run
     from harness.results.outputs import write_outputs
 
@@ -53,7 +57,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     lanes = tuple(Lane(name) for name in dict.fromkeys(args.lane or ("L1", "L2", "L3")))
     selection = Selection(lanes, case=args.case, boots=args.runs, seed=args.seed)
     # Mistakes in plans and names come out before a kernel is built for them.
-    plans = plans_of(context.paths, args.topics)
+    level = "full" if args.full or args.case else "bench"
+    plans = [at_level(plan, level) for plan in plans_of(context.paths, args.topics)]
     wanted = kernels_of(plans, selection)
     folder = start_run(context)
     prepared = prepare(context, want=wanted)
@@ -62,6 +67,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     words = ["./kseries", "bench", *args.topics, "--seed", str(args.seed)]
     words += [word for name in args.lane or () for word in ("--lane", name)]
     words += ["--case", args.case] if args.case else []
+    words += ["--full"] if args.full else []
     words += ["--runs", str(args.runs)] if args.runs else []
     results = folder.finish(commands=[shlex.join(words)])
     write_outputs(results, folder.path)

@@ -81,7 +81,8 @@ def build_programs(
     """Return the folders of programs as plan_boots() wants them.
 
     kernels: by arm; the topics' own programs are built beside the first, the
-    tools that a plan names from the source of the kernel that it names.
+    tools that a plan names from the source of the kernel that it names, if a
+    command asks for them.
     """
     first = next(iter(kernels.values()))
     folders = {plan.topic: plan.file.parent for plan in plans}
@@ -91,7 +92,8 @@ def build_programs(
     }
     for plan in plans:
         for kernel in {tool.kernel for tool in plan.tools} & set(kernels):
-            programs[tools_of(plan.topic, kernel)] = _tools(paths, plan, kernel, kernels, ui)
+            if any(case.wants("tools", kernel) for case in plan.cases):
+                programs[tools_of(plan.topic, kernel)] = _tools(paths, plan, kernel, kernels, ui)
     return programs
 
 

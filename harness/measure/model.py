@@ -13,6 +13,8 @@ from harness.measure.target import Target
 
 KERNELS = ("base", "patched")
 LANES = ("L1", "L2", "L3")
+# How thorough a run is: a first look (`demo`, `check`), `bench`, `bench --full`.
+LEVELS = ("look", "bench", "full")
 PLACEHOLDERS = (
     "bin",
     "dir",
@@ -58,7 +60,8 @@ class Metric:
 class Rival:
     """What a user would pick instead, measured in the boots of `kernel`.
 
-    samples: None for as many as the case has.
+    samples: None for as many as the case has; level: the least thorough run
+    that has it.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Rival:
     env: Mapping[str, str] = field(default_factory=dict)
     inline: bool = False
     samples: int | None = None
+    level: str = LEVELS[0]
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Case:
     append: tuple[str, ...] = ()
     scratch: bool = False
     isolate: bool = False
-    first_look: bool = True
+    level: str = LEVELS[0]  # the least thorough run that has it
     note: str = ""
     sweep: Sweep | None = None
     rivals: tuple[Rival, ...] = ()
@@ -118,6 +122,12 @@ class Case:
         """Return {samples} of an arm."""
         own = next((rival.samples for rival in self.rivals if rival.name == arm), None)
         return own or self.samples
+
+    def wants(self, placeholder: str, kernel: str) -> bool:
+        """Whether the command of an arm that a kernel boots for has {placeholder}."""
+        texts = [self.command, *self.setup, *(need.run for need in self.needs), self.args[kernel]]
+        texts += [rival.args for rival in self.rivals if rival.kernel == kernel]
+        return kernel in self.kernels and any(placeholder in placeholders(t) for t in texts)
 
     def planned(self, metric: Metric, arm: str) -> int:
         """Return how many values of a metric one run of an arm prints, per x."""

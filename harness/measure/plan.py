@@ -37,7 +37,8 @@ uses every key:
     append = ["psi=1"]                  # more words for the kernel's command line. Default []
     scratch = false                     # true: an ext4 disk with swap, and run there. Default false
     isolate = false                     # true: a boot for this case alone. Default false
-    first_look = true                   # false: too long for `demo` and `check`. Default true
+    level = "look"                      # the least thorough run that has it: "look" (the default:
+                                        # also `demo` and `check`), "bench", "full" (bench --full)
     note = "..."                        # printed with the figures. Default ""
 
     [case.x]                            # optional: a sweep, the x axis of the plot
@@ -63,10 +64,11 @@ uses every key:
     args = "--v1"                       # {args} of this arm
     env = { MODE = "v1" }               # added to the case's env
     samples = 60                        # fewer, where one takes long. Default: the case's
+    level = "bench"                     # as that of the case; at least that is what it has
     inline = false                      # true: no run of its own, the kernel arm's program
                                         # prints its samples with arm=NAME
 
-Placeholders of `command`, `setup` and `needs`: {bin} folder of the built
+Placeholders of `command`, `setup`, `needs` and `args`: {bin} folder of the built
 programs, {dir} the topic's folder, {seed} a number that depends on --seed,
 the case and the boot but not on the arm, {samples}, {warmup}, {x}, {args},
 {arm}, {kernel}, {lane}, {tools} folder of the programs of [[tool]] that belong
@@ -86,7 +88,7 @@ base, patched.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.core.errors import Exit, KseriesError
@@ -94,6 +96,7 @@ from harness.guest.job import Lane
 from harness.measure.model import (
     KERNELS,
     LANES,
+    LEVELS,
     METRIC,
     PLACEHOLDERS,
     RESERVED,
@@ -200,7 +203,7 @@ def _case(table: Table) -> Case:
         append=table.texts("append", default=()),
         scratch=table.flag("scratch"),
         isolate=table.flag("isolate"),
-        first_look=table.flag("first_look", default=True),
+        level=table.choice("level", LEVELS, default=LEVELS[0]),
         note=table.text("note", default=""),
         sweep=sweep,
         rivals=tuple(_rival(item) for item in table.tables("rival")),
@@ -285,6 +288,7 @@ def _rival(table: Table) -> Rival:
         env=table.mapping("env"),
         inline=table.flag("inline"),
         samples=table.number("samples", minimum=0, default=0) or None,
+        level=table.choice("level", LEVELS, default=LEVELS[0]),
     )
     if rival.inline and (rival.args or rival.env or rival.samples):
         raise table.error("inline", "an inline rival has no run, so no args, env or samples")
@@ -302,22 +306,33 @@ def _check_templates(table: Table, case: Case) -> None:
     """Refuse unknown placeholders before a guest boots for them."""
     templates = [("command", case.command), *(("setup", line) for line in case.setup)]
     templates += [("needs", need.run) for need in case.needs]
-    for key, template in templates:
-        try:
-            names = placeholders(template)
-        except ValueError as error:
-            raise table.error(key, f"{error}; write {{{{ and }}}} for braces") from None
+    templates += [("args", args) for args in case.args.values()]
+    templates += [("rival", rival.args) for rival in case.rivals]
+    for key, names in _placeholders(table, templates):
         unknown = sorted(names - set(PLACEHOLDERS))
         if unknown:
             raise table.error(key, f"no placeholder {unknown[0]!r}", PLACEHOLDERS)
         if "x" in names and case.sweep is None:
             raise table.error(key, "{x} without a [case.x] table")
+        if "args" in names and key in ("args", "rival"):
+            raise table.error(key, "{args} cannot be part of itself")
     takes_args = "args" in placeholders(case.command)
     if any(case.args.values()) and not takes_args:
         raise table.error("args", "the command does not use {args}")
     for rival in case.rivals:
         if rival.args and not takes_args:
             raise table.error("rival", f"{rival.name} has args, the command does not use {{args}}")
+
+
+def _placeholders(
+    table: Table, templates: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, set[str]]]:
+    """Yield the key and the placeholders of each template."""
+    for key, template in templates:
+        try:
+            yield key, placeholders(template)
+        except ValueError as error:
+            raise table.error(key, f"{error}; write {{{{ and }}}} for braces") from None
 
 
 def _check_arms(table: Table, case: Case) -> None:

@@ -233,12 +233,12 @@ def _runs(
                 "samples": str(case.samples_of(arm)),
                 "warmup": str(case.warmup),
                 "x": "" if x is None else f"{x:g}",
-                "args": args,
                 "arm": arm,
                 "kernel": kernel,
                 "lane": str(group.lane),
                 "tools": str(programs.get(tools_of(plan.topic, kernel), "")),
             }
+            values["args"] = args.format(**values)
             name = f"{plan.feature}.{case.name}.{arm}" + ("" if x is None else f".{x:g}")
             command = Command(name, _script(case, name, values), case.limit, env=dict(env))
             runs.append(Run(plan, case, arm, x, command))

@@ -183,16 +183,16 @@ def test_the_script_checks_needs_and_setup_before_the_program() -> None:
 def test_arms_and_tools_of_each_kernel() -> None:
     item = plan(
         case(
-            command="PATH={tools} {bin}/one {args}",
-            args={"base": "--old", "patched": "--new"},
+            command="{bin}/one {args}",
+            args={"base": "--old", "patched": "--new {tools}/a {arm}"},
             rival=[{"name": "v1", "args": "--v1"}],
         )
     )
-    folders = {**programs("topic"), tools_of("topic", "base"): Path("/cache/tools")}
+    folders = {**programs("topic"), tools_of("topic", "patched"): Path("/cache/tools")}
     boots = plan_boots([item], folders, Selection(boots=1))
     shells = [run.command.shell.splitlines()[-1] for boot in boots for run in boot.runs]
     assert shells == [
-        "PATH=/cache/tools /cache/topic/one --old",
-        "PATH=/cache/tools /cache/topic/one --v1",
-        "PATH= /cache/topic/one --new",
+        "/cache/topic/one --old",
+        "/cache/topic/one --v1",
+        "/cache/topic/one --new /cache/tools/a patched",
     ]

@@ -65,7 +65,7 @@ def test_the_example_of_the_docstring_is_a_plan() -> None:
         "warmup",
         "limit",
         "topology",
-        "first_look",
+        "level",
     ):
         assert f"{word} = " in example, source
 
@@ -77,7 +77,7 @@ def test_defaults() -> None:
     assert case.metrics[0].samples == 200
     assert case.metrics[0].title == "latency"
     assert case.args == {"base": "", "patched": ""}
-    assert case.first_look
+    assert case.level == "look"
     assert case.metrics[0].printed_by("anybody")
 
 
@@ -133,7 +133,9 @@ METRIC = smallest()["case"][0]["metric"][0]
         (case_with(args={"old": "--fast"}), "args: 'old' is not known"),
         (case_with(args={"base": 1}), "args: a table of strings"),
         (case_with(args={"base": "--fast"}), "args: the command does not use {args}"),
-        (case_with(first_look="no"), "first_look: true or false"),
+        (case_with(level="never"), "level: 'never' is not known"),
+        (case_with(command="a {args}", args="{no}"), "args: no placeholder 'no'"),
+        (case_with(command="a {args}", rival=[{"name": "a", "args": "{args}"}]), "part of itself"),
         ({**smallest(), "tool": [{"programs": ["a"]}]}, "tool 1: folder: is missing"),
         ({**smallest(), "tool": [{"folder": "a", "programs": []}]}, "must name at least one"),
         (

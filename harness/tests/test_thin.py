@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from harness.core.paths import Paths
+from harness.measure.model import Plan
 from harness.measure.plan import find_plans
-from harness.measure.thin import FLOOR, thinned
-from harness.tests.measure_plans import case, plan
+from harness.measure.thin import FLOOR, at_level, thinned
+from harness.tests.measure_plans import METRIC, case, plan
 
 
 def test_a_first_look_says_so_and_keeps_what_is_printed_once() -> None:
@@ -23,10 +24,24 @@ def test_a_plan_of_few_samples_stays_as_it_is() -> None:
     assert thinned(freeze, 1.0) == freeze
 
 
-def test_cases_that_take_too_long_are_no_part_of_a_first_look() -> None:
-    both = plan(case("short"), case("long", first_look=False))
-    assert [item.name for item in thinned(both, 0.1).cases] == ["short"]
-    assert thinned(both, 1.0) == both
+def test_what_takes_too_long_is_left_out() -> None:
+    rivals = [{"name": "a"}, {"name": "b", "level": "bench"}, {"name": "c", "level": "full"}]
+    item = plan(case("short", rival=rivals), case("long", level="bench"), case("x", level="full"))
+
+    def names(some: Plan) -> list[list[str]]:
+        return [[one.name, *(rival.name for rival in one.rivals)] for one in some.cases]
+
+    assert names(thinned(item, 0.1)) == [["short", "a"]]
+    assert names(at_level(item, "bench")) == [["short", "a", "b"], ["long"]]
+    assert at_level(item, "full") == thinned(item, 1.0) == item
+
+
+def test_targets_go_with_their_rivals() -> None:
+    targets = ["patched.p50 < a.p50", "b.p50 < 1 ms", "base.p50 < 2 * b.p50"]
+    rivals = [{"name": "a"}, {"name": "b", "level": "full"}]
+    item = plan(case(rival=rivals, metric=[{**METRIC, "target": targets}]))
+    (metric,) = at_level(item, "bench").cases[0].metrics
+    assert [target.text for target in metric.targets] == targets[:1]
 
 
 def test_rivals_of_few_samples_are_thinned_as_well() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def test_a_plans_tools_lie_in_one_folder_for_each_kernel(
         (kernel.src / "tools/other/Makefile").touch()
     monkeypatch.setattr(campaign, "build_benchmark", lambda *_: tmp_path / "bin")
     item = plan(
-        case(),
+        case(command="{tools}/scx_simple"),
         tool=[
             {"folder": "sched_ext", "programs": ["scx_simple"]},
             {"folder": "sched_ext", "programs": ["scx_new"], "kernel": "patched"},
@@ -140,3 +141,6 @@ def test_a_plans_tools_lie_in_one_folder_for_each_kernel(
     # A run without the base kernel needs none of its tools.
     only = campaign.build_programs(paths, [item], {"patched": kernels["patched"]}, ui)
     assert tools_of("topic", "base") not in only
+    # Nor does one without a case that asks for them.
+    quiet = dataclasses.replace(item, cases=(plan(case()).cases))
+    assert set(campaign.build_programs(paths, [quiet], kernels, ui)) == {"topic", "calibrate"}
