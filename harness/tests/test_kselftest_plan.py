@@ -11,6 +11,7 @@ import pytest
 from harness.core.errors import Exit, KseriesError
 from harness.kselftest.areas import parse_own, parse_upstream, read_own, read_upstream
 from harness.kselftest.plan import NO_LIMIT, Selection, chosen_areas, make_plan
+from harness.pipeline.evidence import guests_for
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,15 @@ INSTALL = Built(
         Program("agent/cgroup_freeze", "test_high"),
     )
 )
+
+
+def test_only_our_own_tests_run_in_two_guests_at_once() -> None:
+    own = make_plan(AREAS, INSTALL, Selection(("cgroup_freeze",)))
+    assert [test.own for test in own.tests] == [True]
+    assert guests_for(own) == 2
+    both = make_plan(AREAS, INSTALL, Selection(("test_high", "test_core")))
+    assert {test.own for test in both.tests} == {True, False}
+    assert guests_for(both) == 1
 
 
 def test_an_area_says_which_tree_it_is_built_from() -> None:
