@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.build.arms import prepare as verified_series
 from harness.build.each import build_each
 from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
@@ -124,7 +125,8 @@ def _off(bench: Bench) -> Callable[[Tally], None]:
     """Compare hot objects of base and series while the series' symbols are off."""
 
     def work(tally: Tally) -> None:
-        paths, applied = bench.context.paths, bench.kernels().applied
+        paths, ui = bench.context.paths, bench.context.ui
+        source, applied = verified_series(paths, ui)
         table = read_table(paths.repo / "kconfig")
         missing = read_series(paths.repo / "patches").symbols() - set(table)
         for name in sorted(missing):
@@ -132,8 +134,7 @@ def _off(bench: Bench) -> Callable[[Tally], None]:
         if not table:
             return
         trees = (applied.base_tree, applied.top_tree)
-        store = bench.kernels().source.git
-        found = compare(paths, store, trees, table, bench.context.ui)
+        found = compare(paths, source.git, trees, table, ui)
         for name, told in found.items():
             if told:
                 tally.bad(f"{name}: {len(told)} functions are not the base's: {told[0]}")
