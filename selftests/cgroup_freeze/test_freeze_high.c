@@ -774,24 +774,27 @@ out:
 
 static int test_bounded_cycling(void)
 {
-	int ret = KSFT_FAIL, pid, cycles = 0;
+	int ret = KSFT_FAIL, pid, cycles;
 	long before, after;
 	long long end;
 
-	pid = launch(leaf, leaf, POPULATE, MB(128UL), 1);
-	CHECK(pid > 0, "cannot start");
-	/* A host that was away for most of a round leaves too few cycles to tell. */
-	for (int round = 0; round < 5 && cycles < ENOUGH_CYCLES; round++) {
+	/* A host that is away for most of a round leaves too few cycles to tell. */
+	for (int round = 0; ; round++) {
+		pid = launch(leaf, leaf, POPULATE, MB(128UL), 1);
+		CHECK(pid > 0, "cannot start");
 		CHECK(wait_penalty(80), "no delay");
-		cycles = 0;
 		before = cg_read_long(leaf, "memory.current");
-		for (end = now() + penalty / 2; now() < end; cycles++) {
+		end = now() + penalty / 2;
+		for (cycles = 0; now() < end; cycles++) {
 			CHECK(!cg_write(leaf, "cgroup.freeze", "1"), "cannot freeze");
 			nap(MSEC);
 			CHECK(!thaw(leaf), "cannot thaw");
 			nap(MSEC);
 		}
 		after = cg_read_long(leaf, "memory.current");
+		if (cycles >= ENOUGH_CYCLES || round == 4)
+			break;
+		finish(pid, leaf);
 	}
 	ksft_print_msg("grew by %ld KiB in half a delay, %d cycles\n",
 		       (after - before) / 1024, cycles);
