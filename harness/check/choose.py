@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 
 from harness.check.station import Station
@@ -11,13 +12,14 @@ from harness.core.errors import Exit, KseriesError
 def chosen(stations: Sequence[Station], only: str | None) -> list[Station]:
     """Return the stations that `only` names (comma-separated), all without it.
 
-    What a chosen one builds on is chosen too: it would fail without.
+    A name may have * and ?.  What a chosen one builds on is chosen too: it would fail without.
     """
     if not only:
         return list(stations)
     known = {station.name: station for station in stations}
-    wanted = {name.strip() for name in only.split(",") if name.strip()}
-    unknown = sorted(wanted - set(known))
+    patterns = {name.strip() for name in only.split(",") if name.strip()}
+    wanted = {name for name in known for p in patterns if fnmatch.fnmatchcase(name, p)}
+    unknown = sorted(p for p in patterns if not fnmatch.filter(known, p))
     if unknown or not wanted:
         raise KseriesError(
             Exit.USAGE,

@@ -2,8 +2,9 @@
 
 selftests/<area>/mutants/<name>.patch is a plain diff on top of the series.
 The text above it says what is broken, and a line `Fails: CASE[, CASE]` names
-the cases of which at least one must fail on that kernel.  A test that no
-mutant can fail proves nothing.
+the cases of which at least one must fail on that kernel.  Where each CASE is
+written as PROGRAM:CASE only these programs run, in whatever lane they are, else
+the area's fast lane.  A test that no mutant can fail proves nothing.
 """
 
 from __future__ import annotations
@@ -46,11 +47,24 @@ class Mutant:
         """How people call it: area/name."""
         return f"{self.area}/{self.patch.stem}"
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What of the area runs: the programs of the cases, or all of its fast lane."""
+        programs = [case.rpartition(":")[0] for case in self.fails]
+        if not all(programs):
+            return (self.area,)
+        return tuple(f"{self.area}:{program}" for program in dict.fromkeys(programs))
 
-def load_mutants(selftests: Path) -> list[Mutant]:
-    """Return the mutants of all areas; one that names no case is an error."""
+
+def areas_with_mutants(selftests: Path) -> list[str]:
+    """Return the areas that have mutants."""
+    return sorted({path.parents[1].name for path in selftests.glob("*/mutants/*.patch")})
+
+
+def load_mutants(selftests: Path, area: str = "*") -> list[Mutant]:
+    """Return the mutants of an area, or of all; one that names no case is an error."""
     found = []
-    for path in sorted(selftests.glob("*/mutants/*.patch")):
+    for path in sorted(selftests.glob(f"{area}/mutants/*.patch")):
         found.append(read_mutant(path, path.parents[1].name))
     return found
 
@@ -88,18 +102,20 @@ def mutated_tree(store: Path, tree: str, mutant: Mutant) -> str:
 
 def judge(mutant: Mutant, results: Sequence[TestResult]) -> str:
     """Return why the mutant counts as not caught, empty when a named case failed."""
-    bad = {result.name for result in results if result.status not in _FINE}
-    if any(case in bad for case in mutant.fails):
+    bad = [result for result in results if result.status not in _FINE]
+    names = {result.name for result in bad}
+    names |= {f"{result.suite.rpartition(':')[2]}:{result.name}" for result in bad}
+    if any(case in names for case in mutant.fails):
         return ""
-    found = ", ".join(sorted(bad)) or "none"
+    found = ", ".join(sorted({result.name for result in bad})) or "none"
     return f"{', '.join(mutant.fails)} did not fail on it (failed: {found})"
 
 
-def controls(bench: Bench) -> Callable[[Tally], None]:
-    """Return the work of building each mutant and looking whether it is caught."""
+def controls(bench: Bench, area: str) -> Callable[[Tally], None]:
+    """Return the work of building each mutant of an area and looking whether it is caught."""
 
     def work(tally: Tally) -> None:
-        mutants = load_mutants(bench.context.paths.repo / "selftests")
+        mutants = load_mutants(bench.context.paths.repo / "selftests", area)
         prepared = bench.kernels()
         with bench.workshop() as kernel_of:
             for mutant in mutants:
@@ -110,21 +126,19 @@ def controls(bench: Bench) -> Callable[[Tally], None]:
                     tally.bad(f"{mutant.name}: {problem}")
                 else:
                     tally.good()
-        if not mutants:
-            tally.bad("there is no mutant: no test has shown that it can fail")
 
     return work
 
 
 def _results(bench: Bench, mutant: Mutant, kernel: Kernel) -> Sequence[TestResult]:
-    """Run the mutant's area once on its kernel.
+    """Run what the mutant is for once on its kernel.
 
     An area that is built from the patched tree is built from the mutant's:
     what is broken may be a tool.
     """
     run = start_run(bench.context)
     prepared = dataclasses.replace(bench.kernels(), patched=kernel)
-    plan = plan_tests(run, prepared, Selection((mutant.area,)))
+    plan = plan_tests(run, prepared, Selection(mutant.patterns))
     done = run_round(
         plan.tests,
         Machine(kernel.image, TOPOLOGY_4X2),

@@ -13,7 +13,13 @@ from harness.build.arms import prepare as verified_series
 from harness.build.each import build_each
 from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
-from harness.check.mutants import controls, mutated_tree, read_mutant
+from harness.check.mutants import (
+    areas_with_mutants,
+    controls,
+    load_mutants,
+    mutated_tree,
+    read_mutant,
+)
 from harness.check.station import Station, Tally
 from harness.check.stations import GUEST, Bench, cases_of_failed, trials
 from harness.check.trials import copied_repository, load_trials, run_in_copy
@@ -48,7 +54,7 @@ def slow_stations(bench: Bench) -> list[Station]:
         _of_series("kasan", "our selftests under KASAN", 1200, _debug(bench, "kasan")),
         _of_series("lockdep", "our selftests under lockdep", 1200, _debug(bench, "lockdep")),
         _of_series("repeat", "our selftests ten times", 900, _repeat(bench, 10)),
-        _of_series("controls", "each mutant of a patch fails its case", 2400, controls(bench)),
+        *_controls(bench),
         _of_series("rule", "the regression rule: ten times green, once red", 2400, _rule(bench)),
         _of_series("figures-3", "every benchmark, three boots an arm", 900, _figures(bench)),
         _of_series("upstream-full", "all upstream areas", 7200, _upstream(bench)),
@@ -63,6 +69,20 @@ def slow_stations(bench: Bench) -> list[Station]:
         Station(
             "clean-room", "./kseries demo in a bare Debian", ("debootstrap",), 2700, _clean(bench)
         ),
+    ]
+
+
+def _controls(bench: Bench) -> list[Station]:
+    """Return a station for each area with mutants: some have many, and each is a kernel."""
+    selftests = bench.context.paths.repo / "selftests"
+    return [
+        _of_series(
+            f"controls-{area}",
+            f"each mutant fails its case of {area}",
+            300 * len(load_mutants(selftests, area)),
+            controls(bench, area),
+        )
+        for area in areas_with_mutants(selftests)
     ]
 
 

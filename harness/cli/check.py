@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("--strict", action="store_true", help="a skipped station is a failure")
     parser.add_argument("--budget", metavar="TIME", help="75m, 2h: begin nothing that ends later")
-    parser.add_argument("--only", metavar="NAMES", help="stations, separated by commas")
+    parser.add_argument("--only", metavar="NAMES", help="stations by commas; * and ? match")
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:

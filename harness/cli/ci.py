@@ -21,14 +21,14 @@ have. The summary names the commit at which each station ran."""
 EXAMPLE = """\
   ./kseries ci
   ./kseries ci --full                                  hours; resumable
-  ./kseries ci --full --only kasan,controls
+  ./kseries ci --full --only 'kasan,controls-*'
   ./kseries ci --full --summary docs/results/ci-full.md"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("--full", action="store_true", help="the slow stations too")
-    parser.add_argument("--only", metavar="NAMES", help="stations, separated by commas")
+    parser.add_argument("--only", metavar="NAMES", help="stations by commas; * and ? match")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
     parser.add_argument("--budget", metavar="TIME", help="75m, 2h: begin nothing that ends later")
     parser.add_argument(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from harness.check import mutants as mutants_module
 from harness.check.choose import chosen
 from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
 from harness.check.resume import Ledger, commit_of, state_of_repository
+from harness.check.slow import slow_stations
 from harness.check.station import Station, StationResult, Tally
 from harness.check.stations import Bench, count_junit
 from harness.cli.clean import SIZES, UNITS, Item, choose, parse_unit, remove
@@ -36,9 +38,10 @@ STATIONS = [
 def test_what_a_chosen_station_builds_on_comes_along_in_order() -> None:
     assert [s.name for s in chosen(STATIONS, "selftests")] == ["source", "kernels", "selftests"]
     assert len(chosen(STATIONS, None)) == 4
+    assert [s.name for s in chosen(STATIONS, "fo*,sou?ce")] == ["source", "form"]
 
 
-@pytest.mark.parametrize("only", ["nope", ",", "form,nope"])
+@pytest.mark.parametrize("only", ["nope", ",", "form,nope", "form,no*"])
 def test_an_unknown_station_is_a_usage_error(only: str) -> None:
     with pytest.raises(KseriesError) as caught:
         chosen(STATIONS, only)
@@ -186,6 +189,29 @@ def test_a_mutant_is_caught_only_by_a_case_it_names() -> None:
     other = TestResult("agent/area", "two", "patched", 1, Status.FAIL)
     assert "did not fail" in judge(mutant, [row, other])
     assert judge(mutant, [TestResult("agent/area", "one", "patched", 1, Status.FAIL)]) == ""
+
+
+def test_each_area_with_mutants_has_its_station(repo: Paths) -> None:
+    for area in ("one", "two"):
+        folder = repo.repo / "selftests" / area / "mutants"
+        folder.mkdir(parents=True)
+        (folder / f"{area}.patch").write_text("Fails: x\n" + DIFF)
+    names = {s.name for s in slow_stations(Bench(cast(Any, SimpleNamespace(paths=repo)), 1))}
+    assert {name for name in names if name.startswith("controls")} == {
+        "controls-one",
+        "controls-two",
+    }
+    assert [m.name for m in load_mutants(repo.repo / "selftests", "two")] == ["two/two"]
+
+
+def test_a_mutant_may_name_the_programs_that_run() -> None:
+    mutant = Mutant("area", Path("x.patch"), ("p:one", "p:two", "q:one"))
+    assert mutant.patterns == ("area:p", "area:q")
+    assert Mutant("area", Path("x.patch"), ("p:one", "two")).patterns == ("area",)
+    right = TestResult("agent/area:q", "one", "patched", 1, Status.FAIL)
+    wrong = TestResult("agent/area:q", "two", "patched", 1, Status.FAIL)
+    assert judge(mutant, [wrong, right]) == ""
+    assert "did not fail" in judge(mutant, [wrong])
 
 
 def test_tools_are_tested_from_the_mutants_own_tree(monkeypatch: pytest.MonkeyPatch) -> None:
