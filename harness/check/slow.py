@@ -37,6 +37,8 @@ from harness.series.tree import apply_texts
 
 # One case of test_freezer fails on the base with this.
 REGRESSION = Path(__file__).parents[1] / "trials/_regression/child-of-frozen-runs.patch"
+# Patterns and areas of what a scheduler could break.
+BESIDE = ((("test_cpu*",), ("cgroup",)), ((), ("rseq", "sched")))
 UPSTREAM_FULL = ("cgroup", "seccomp", "sched_ext", "mm", "ftrace", "x86", "rseq", "sched")
 
 
@@ -58,6 +60,7 @@ def slow_stations(bench: Bench) -> list[Station]:
         _of_series("rule", "the regression rule: ten times green, once red", 2400, _rule(bench)),
         _of_series("figures-3", "every benchmark, three boots an arm", 900, _figures(bench)),
         _of_series("upstream-full", "all upstream areas", 7200, _upstream(bench)),
+        _of_series("beside", "upstream's scheduler tests beside scx_agent", 2700, _beside(bench)),
         Station(
             "trials-full",
             "the trials that build kernels",
@@ -244,6 +247,20 @@ def _upstream(bench: Bench) -> Callable[[Tally], None]:
         selection = Selection(upstream=UPSTREAM_FULL, full=True)
         _count(tally, add_tests(folder, bench.kernels(), selection))
         results = folder.finish(commands=["./kseries test --full --upstream ..."])
+        write_outputs(results, folder.path)
+        tally.note = folder.id
+
+    return work
+
+
+def _beside(bench: Bench) -> Callable[[Tally], None]:
+    def work(tally: Tally) -> None:
+        folder = start_run(bench.context)
+        folder.prepared = bench.kernels()
+        for patterns, areas in BESIDE:
+            selection = Selection(patterns, areas, full=True, scheduler="scx_agent")
+            _count(tally, add_tests(folder, bench.kernels(), selection))
+        results = folder.finish(commands=["./kseries test --full --upstream ... --with scx_agent"])
         write_outputs(results, folder.path)
         tally.note = folder.id
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.context import Context, Outcome
 from harness.core.errors import Exit, KseriesError, worst
+from harness.kselftest.beside import checked, ran_beside
 from harness.kselftest.judge import BASE, PATCHED, rerun_failed
 from harness.kselftest.plan import Selection
 
@@ -29,6 +30,7 @@ EXAMPLE = """\
   ./kseries test cgroup --repeat 3 --junit out.xml
   ./kseries test 'cgroup:test_mem*'
   ./kseries test --upstream cgroup,seccomp,sched_ext,mm
+  ./kseries test --upstream rseq,sched --with scx_agent
   ./kseries test --config kasan --arm patched
   ./kseries test --rerun-failed latest"""
 
@@ -38,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("patterns", metavar="PATTERN", nargs="*", help="what to run")
     parser.add_argument(
         "--upstream", metavar="AREAS", default="", help="the kernel's own areas, comma-separated"
+    )
+    parser.add_argument(
+        "--with",
+        dest="scheduler",
+        metavar="SCHEDULER",
+        default="",
+        help="run them beside this BPF scheduler of the patched tree (scx_agent)",
     )
     parser.add_argument("--full", action="store_true", help="the slow lane too")
     parser.add_argument(
@@ -74,17 +83,19 @@ def selection_of(args: argparse.Namespace, context: Context) -> Selection:
         )
     upstream = tuple(name.strip() for name in args.upstream.split(",") if name.strip())
     if not args.rerun_failed:
-        return Selection(tuple(args.patterns), upstream, args.full)
-    if args.patterns or upstream:
+        arms = [args.arm] if args.arm else ARMS
+        scheduler = checked(args.scheduler, upstream, arms)
+        return Selection(tuple(args.patterns), upstream, args.full, scheduler)
+    if args.patterns or upstream or args.scheduler:
         raise KseriesError(
             Exit.USAGE,
             "--rerun-failed takes its tests from the stored run",
-            hint="leave out patterns and --upstream, or --rerun-failed",
+            hint="leave out patterns, --upstream and --with, or --rerun-failed",
         )
     from harness.results.store import load_run
 
     folder, stored = load_run(context.paths, args.rerun_failed)
-    patterns = rerun_failed(stored)
+    patterns, scheduler = ran_beside(rerun_failed(stored))
     if not patterns:
         raise KseriesError(
             Exit.USAGE,
@@ -92,7 +103,7 @@ def selection_of(args: argparse.Namespace, context: Context) -> Selection:
             where=str(folder),
             hint="`./kseries report` shows what it holds",
         )
-    return Selection(patterns, (), args.full)
+    return Selection(patterns, (), args.full, scheduler)
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:

@@ -20,6 +20,7 @@ UPSTREAM_FILE = Path(__file__).with_name("upstream.toml")
 LANES = ("check", "full")
 EXPECTATIONS = ("pass", "fail", "skip")
 TREES = ("base", "patched")
+BESIDE = ("stays", "ends", "none")
 OWN = "agent"
 
 
@@ -39,7 +40,8 @@ class Entry:
     plan: False if the program is known to print no plan line; base: what its
     cases must do on the base unless `cases` says otherwise, None where the
     base itself is the yardstick (upstream); measured: what of a case's name is
-    a measurement (regular expressions), and differs from run to run.
+    a measurement (regular expressions), and differs from run to run; scheduler:
+    where a BPF scheduler is when it ends (harness.kselftest.beside).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Entry:
     base: Expect | None = None
     cases: Mapping[str, Expect] = field(default_factory=dict)
     measured: tuple[str, ...] = ()
+    scheduler: str = "stays"
 
     def stable_name(self, case: str) -> str:
         """Return the name of a case with its measurements taken out."""
@@ -75,6 +78,7 @@ class Area:
     rest: str = "full"
     plan: bool = True
     tree: str = "base"
+    scheduler: str = "stays"
 
 
 def bad_plan(where: str, what: str, hint: str = "see docs/guide.md, `plan.toml`") -> KseriesError:
@@ -124,6 +128,13 @@ def parse_own(area: str, data: Mapping[str, Any], where: str) -> Area:
     return Area(area, f"{OWN}/{area}", True, tuple(entries), rest="check", tree=tree)
 
 
+def _scheduler(table: Mapping[str, Any], otherwise: str, where: str) -> str:
+    scheduler = str(table.get("scheduler", otherwise))
+    if scheduler not in BESIDE:
+        raise bad_plan(where, f"scheduler = {scheduler!r}: it is one of {', '.join(BESIDE)}")
+    return scheduler
+
+
 def _entry(
     name: str,
     table: Mapping[str, Any],
@@ -133,10 +144,12 @@ def _entry(
     plan: bool = True,
     base: Expect | None = None,
     cases: Mapping[str, Expect] | None = None,
+    scheduler: str = "stays",
 ) -> Entry:
     lane = table.get("lane", lane)
     if lane not in LANES:
         raise bad_plan(where, f"lane = {lane!r}: it is check or full")
+    scheduler = _scheduler(table, scheduler, where)
     limit = table.get("limit")
     return Entry(
         name=name,
@@ -148,6 +161,7 @@ def _entry(
         base=base,
         cases=cases or {},
         measured=tuple(table.get("measured", ())),
+        scheduler=scheduler,
     )
 
 
@@ -168,20 +182,23 @@ def parse_upstream(data: Mapping[str, Any], where: str) -> tuple[Area, ...]:
     areas = []
     for name, table in data.get("area", {}).items():
         here = f"{where}: {name}"
-        _take(table, ("collection", "rest", "reason", "plan", "run"), here)
+        _take(table, ("collection", "rest", "reason", "plan", "scheduler", "run"), here)
         if not table.get("reason"):
             raise bad_plan(here, "an area without a reason for its lane")
         rest = table.get("rest", "full")
         if rest not in (*LANES, "none"):
             raise bad_plan(here, f"rest = {rest!r}: it is check, full or none")
         plan = bool(table.get("plan", True))
+        scheduler = _scheduler(table, "stays", here)
         entries = []
         for run, body in table.get("run", {}).items():
-            known = ("program", "args", "lane", "limit", "plan", "reason", "measured")
+            known = ("program", "args", "lane", "limit", "plan", "reason", "measured", "scheduler")
             _take(body, known, f"{here}: {run}")
-            entries.append(_entry(run, body, f"{here}: {run}", plan=plan))
+            entry = _entry(run, body, f"{here}: {run}", plan=plan, scheduler=scheduler)
+            entries.append(entry)
         collection = table.get("collection", name)
-        areas.append(Area(name, collection, False, tuple(entries), rest, plan))
+        area = Area(name, collection, False, tuple(entries), rest, plan, scheduler=scheduler)
+        areas.append(area)
     return tuple(areas)
 
 

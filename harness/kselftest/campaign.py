@@ -224,7 +224,7 @@ class _Campaign:
         kernel = self.kernel(arm)
         assert kernel is not None
         return run_round(
-            chosen,
+            [test.on(arm) for test in chosen],
             Machine(kernel, self.request.topology, append=self.request.append),
             arm,
             attempt,

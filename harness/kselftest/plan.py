@@ -12,7 +12,7 @@ import fnmatch
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -76,13 +76,23 @@ class InstallLike(Protocol):
 
 @dataclass(frozen=True)
 class PlannedTest:
-    """One command of a plan with the suite its results belong to."""
+    """One command of a plan with the suite its results belong to.
+
+    patched: the command on the patched kernel where that is another one;
+    scheduler: the BPF scheduler beside which it runs there.
+    """
 
     suite: str
     area: str
     entry: Entry
     own: bool
     command: Command
+    patched: Command | None = None
+    scheduler: str = ""
+
+    def on(self, arm: str) -> PlannedTest:
+        """Return the test as it runs on a kernel."""
+        return replace(self, command=self.patched) if arm == "patched" and self.patched else self
 
     def expect(self, case: str) -> Expect | None:
         """Return what a case must do on the base; None: as it does."""
@@ -109,13 +119,15 @@ class Selection:
     """What a person asked for.
 
     patterns: `area`, `program`, `area:program`, each may have * and ?;
-    upstream: areas of the kernel's own selftests; full: the slow lane too.
+    upstream: areas of the kernel's own selftests; full: the slow lane too;
+    scheduler: run them beside this BPF scheduler (harness.kselftest.beside).
     Nothing at all means our own areas.
     """
 
     patterns: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     full: bool = False
+    scheduler: str = ""
 
 
 def chosen_areas(areas: Sequence[Area], selection: Selection) -> tuple[Area, ...]:
@@ -198,7 +210,8 @@ def _all_entries(area: Area, programs: Sequence[str]) -> list[Entry]:
                 f"the program {program} is built but has no entry",
                 "say what the base must do with it: base = pass, fail or skip, and why",
             )
-        entries.append(Entry(program, program, lane=area.rest, plan=area.plan))
+        entry = Entry(program, program, lane=area.rest, plan=area.plan, scheduler=area.scheduler)
+        entries.append(entry)
     return entries
 
 

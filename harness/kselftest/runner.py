@@ -17,6 +17,7 @@ from harness.guest.allow import AllowEntry
 from harness.guest.job import BootResult, CommandResult, Fate, Job, Machine
 from harness.guest.runjob import RunJob
 from harness.guest.splat import console_problem
+from harness.kselftest.beside import scheduler_case
 from harness.kselftest.ktap import parse_ktap
 from harness.kselftest.ktap_lines import END_CASE, PROGRAM_CASE
 from harness.kselftest.plan import PlannedTest
@@ -89,6 +90,9 @@ def command_results(
         found.append(make(END_CASE if report.is_ktap else PROGRAM_CASE, Status.TIMEOUT, reason))
     elif not report.cases:
         found.append(make(PROGRAM_CASE, report.status, report.reason))
+    beside = scheduler_case(test, log)
+    if beside and not result.timed_out:
+        found.append(make(*beside))
     # Programs do not time their cases: the program's time stands with its first.
     first = found[0]
     found[0] = TestResult(

@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 
 from harness.build.selftests import build_selftests
+from harness.build.tools import build_tools
 from harness.guest.allow import load_allow
 from harness.guest.topology import Topology
 from harness.kselftest.areas import read_own, read_upstream
+from harness.kselftest.beside import beside
 from harness.kselftest.campaign import (
     TOPOLOGY_4X2,
     CampaignRequest,
@@ -59,7 +61,13 @@ def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan
         ui=run.context.ui,
     )
     run.stage("build selftests", start)
-    return make_plan(areas, install, selection)
+    plan = make_plan(areas, install, selection)
+    if not selection.scheduler:
+        return plan
+    assert prepared.patched is not None
+    name = selection.scheduler
+    folder = build_tools(paths, prepared.patched, "sched_ext", [name], run.context.ui)
+    return beside(plan, name, folder / name)
 
 
 def add_tests(
