@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     folder = start_run(context)
     prepared = prepare(context, source=args.source)
     folder.prepared = prepared
-    tests = add_tests(folder, prepared, Selection())
+    tests = add_tests(folder, prepared, Selection(look=True))
     figures = add_figures(folder, prepared, boots=args.runs, share=FIRST_LOOK)
     words = ["./kseries", "demo", "--runs", str(args.runs)]
     results = folder.finish(commands=[shlex.join(words), "./kseries bench", "./kseries test"])

@@ -17,7 +17,8 @@ from typing import Any
 from harness.core.errors import Exit, KseriesError
 
 UPSTREAM_FILE = Path(__file__).with_name("upstream.toml")
-LANES = ("check", "full")
+# look: a demonstration, too; check: every check; full: on request.
+LANES = ("look", "check", "full")
 EXPECTATIONS = ("pass", "fail", "skip")
 TREES = ("base", "patched")
 BESIDE = ("stays", "ends", "none")
@@ -122,7 +123,9 @@ def parse_own(area: str, data: Mapping[str, Any], where: str) -> Area:
         for case, body in table.get("case", {}).items():
             _take(body, ("base", "reason"), f"{here}: {case}")
             cases[case] = _expect(body, f"{here}: {case}")
-        entries.append(_entry(name, table, here, base=_expect(table, here), cases=cases))
+        entries.append(
+            _entry(name, table, here, lane="look", base=_expect(table, here), cases=cases)
+        )
     if not entries:
         raise bad_plan(where, "the plan names no program")
     return Area(area, f"{OWN}/{area}", True, tuple(entries), rest="check", tree=tree)
@@ -148,7 +151,7 @@ def _entry(
 ) -> Entry:
     lane = table.get("lane", lane)
     if lane not in LANES:
-        raise bad_plan(where, f"lane = {lane!r}: it is check or full")
+        raise bad_plan(where, f"lane = {lane!r}: it is look, check or full")
     scheduler = _scheduler(table, scheduler, where)
     limit = table.get("limit")
     return Entry(
@@ -187,7 +190,7 @@ def parse_upstream(data: Mapping[str, Any], where: str) -> tuple[Area, ...]:
             raise bad_plan(here, "an area without a reason for its lane")
         rest = table.get("rest", "full")
         if rest not in (*LANES, "none"):
-            raise bad_plan(here, f"rest = {rest!r}: it is check, full or none")
+            raise bad_plan(here, f"rest = {rest!r}: it is look, check, full or none")
         plan = bool(table.get("plan", True))
         scheduler = _scheduler(table, "stays", here)
         entries = []

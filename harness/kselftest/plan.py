@@ -120,6 +120,7 @@ class Selection:
 
     patterns: `area`, `program`, `area:program`, each may have * and ?;
     upstream: areas of the kernel's own selftests; full: the slow lane too;
+    look: a demonstration, what only a check runs is left to that;
     scheduler: run them beside this BPF scheduler (harness.kselftest.beside).
     Nothing at all means our own areas.
     """
@@ -128,6 +129,7 @@ class Selection:
     upstream: tuple[str, ...] = ()
     full: bool = False
     scheduler: str = ""
+    look: bool = False
 
 
 def chosen_areas(areas: Sequence[Area], selection: Selection) -> tuple[Area, ...]:
@@ -270,6 +272,8 @@ def make_plan(areas: Sequence[Area], install: InstallLike, selection: Selection)
             suite = f"{_area_names(area)[1]}:{entry.name}"
             if entry.lane == "full" and not (selection.full or named):
                 left_out.append(suite)
+            elif selection.look and entry.lane != "look" and not named:
+                remarks.append((suite, "left to `kseries test` and `kseries check`"))
             elif not programs or (entry.program not in built and not entry.args):
                 not_built.append((suite, _why_missing(area, entry, install)))
             else:

@@ -127,6 +127,30 @@ def test_upstream_areas_and_the_full_lane() -> None:
     assert plan.left_out == ("upstream/cgroup:test_memcontrol", "upstream/cgroup:test_kmem")
 
 
+def test_a_demonstration_leaves_longer_programs_to_a_check() -> None:
+    data = {
+        "program": {
+            "quick": {"base": "pass"},
+            "slow": {"base": "pass", "lane": "check"},
+            "night": {"base": "pass", "lane": "full"},
+        }
+    }
+    areas = (parse_own("thing", data, "plan.toml"),)
+    install = Built(programs=tuple(Program("agent/thing", name) for name in data["program"]))
+    seen = {
+        look: [t.suite for t in make_plan(areas, install, Selection(look=look)).tests]
+        for look in (True, False)
+    }
+    assert seen == {
+        True: ["agent/thing:quick"],
+        False: ["agent/thing:quick", "agent/thing:slow"],
+    }
+    named = Selection(("thing:slow",), look=True)
+    assert [t.suite for t in make_plan(areas, install, named).tests] == ["agent/thing:slow"]
+    plan = make_plan(areas, install, Selection(look=True))
+    assert [what for what, _ in plan.remarks] == ["agent/thing:slow"]
+
+
 @pytest.mark.parametrize("selection", [Selection(("cgruop",)), Selection(upstream=("cgruop",))])
 def test_an_unknown_name_is_an_error_that_helps(selection: Selection) -> None:
     with pytest.raises(KseriesError) as caught:
