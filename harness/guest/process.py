@@ -33,7 +33,8 @@ class GuestProcess:
         try:
             self._child = subprocess.Popen(
                 # setsid(1) makes the session; the child keeps its process id.
-                ["setsid", "--ctty", *words],
+                # Under nohup(1) a hangup would be ignored, and QEMU left behind.
+                ["env", "--default-signal=HUP", "setsid", "--ctty", *words],
                 env=dict(env),
                 cwd=cwd,
                 stdin=slave,

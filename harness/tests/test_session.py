@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -272,13 +273,21 @@ def test_what_is_no_matter_of_the_guest_is_an_error(host: Host) -> None:
     assert not host.folder.exists()
 
 
-def test_a_hangup_reaches_the_guest(host: Host) -> None:
+@pytest.mark.parametrize("here", [signal.SIG_DFL, signal.SIG_IGN], ids=["", "nohup"])
+def test_a_hangup_reaches_the_guest(host: Host, here: signal.Handlers) -> None:
     """The pty is the guest's controlling terminal: losing its master ends it."""
     host.folder.mkdir()
     host.fake("sleep 4244")
-    guest = process.GuestProcess(
-        [str(host.vng)], env={"PATH": os.environ["PATH"]}, cwd=host.folder, log=host.root / "log"
-    )
+    before = signal.signal(signal.SIGHUP, here)
+    try:
+        guest = process.GuestProcess(
+            [str(host.vng)],
+            env={"PATH": os.environ["PATH"]},
+            cwd=host.folder,
+            log=host.root / "log",
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
     try:
         for _ in range(100):
             if alive("sleep\x004244"):
