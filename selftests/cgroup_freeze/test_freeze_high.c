@@ -451,8 +451,9 @@ static int test_prompt_swap(void)
 	nap(penalty / 4);
 	CHECK(wait_penalty(60), "no delay");
 	took = freeze(leaf);
+	/* On the base it waits for all that is left, three fifths at least. */
 	ksft_print_msg("frozen after %lld ms\n", took / MSEC);
-	CHECK(took < penalty / 5, "%lld ms", took / MSEC);
+	CHECK(took < penalty / 2, "%lld ms", took / MSEC);
 	ret = KSFT_PASS;
 out:
 	finish(pid, leaf);
@@ -477,7 +478,7 @@ static int test_prompt_migrate(void)
 	CHECK(!cg_enter(ice, pid), "cannot move");
 	CHECK(wait_until(frozen, ice, PATIENCE), "never frozen");
 	ksft_print_msg("frozen after %lld ms\n", (now() - start) / MSEC);
-	CHECK(now() - start < penalty / 5, "%lld ms", (now() - start) / MSEC);
+	CHECK(now() - start < penalty / 2, "%lld ms", (now() - start) / MSEC);
 	ret = KSFT_PASS;
 out:
 	finish(pid, leaf);
@@ -538,7 +539,7 @@ static int test_raise_high(void)
 	CHECK(!cg_write(leaf, "memory.high", "max"), "cannot set memory.high");
 	CHECK(!thaw(leaf), "cannot thaw");
 	took = time_steps(256);
-	CHECK(took < penalty / 4, "%lld ms", took / MSEC);
+	CHECK(took < penalty / 2, "%lld ms", took / MSEC);
 	ret = KSFT_PASS;
 out:
 	finish(pid, leaf);
