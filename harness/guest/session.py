@@ -30,6 +30,7 @@ from harness.guest.qmp import Qmp, QmpError
 from harness.guest.slowness import Slowness
 from harness.guest.splat import find_splats, panicked
 from harness.guest.topocheck import verify_topology
+from harness.guest.tsc import host_tsc_khz
 from harness.guest.watch import Act, Signs, Watch
 
 _TICK = 0.25  # seconds between looks
@@ -192,7 +193,7 @@ def _host(machine: Machine, paths: Paths, ui: Ui) -> vng.Host:
     # Figures come from TCG alone, so only test guests care what KVM can do.
     accel = find_accel(paths, qemu, ui).name if machine.lane is Lane.TEST else "tcg"
     slowness = Slowness(paths, qemu, accel, machine).known()
-    return vng.Host(vng.find_vng(), qemu, accel, slowness)
+    return vng.Host(vng.find_vng(), qemu, accel, slowness, host_tsc_khz())
 
 
 @contextlib.contextmanager

@@ -60,6 +60,7 @@ class Host:
     qemu: Qemu
     accel: str  # "kvm" or "tcg"
     slowness: float = 1.0  # boots take this many times the reference (session.py)
+    tsc_khz: int | None = None  # rate of its time stamp counter, None: unknown
 
 
 def find_vng() -> Path:
@@ -103,14 +104,20 @@ def check_machine(machine: Machine, qemu: Qemu) -> None:
         )
 
 
-def kernel_words(machine: Machine, accel: str, slowness: float) -> list[str]:
+def kernel_words(
+    machine: Machine, accel: str, slowness: float, tsc_khz: int | None = None
+) -> list[str]:
     """Return the words for the kernel's command line, in order.
 
     slowness scales the kernel's own watchdogs in test guests, whose seconds a
     busy host stretches; figures must not depend on how busy the host was, so
-    measuring guests all have the same line.  The machine's own words come
-    last and win.
+    measuring guests all have the same line.  tsc_khz is the rate of the host's
+    time stamp counter, which is the guest's under TCG unless it counts
+    instructions (harness.guest.tsc).  The machine's own words come last and win.
     """
+    clocks = list(_TCG_CLOCKS) if accel == "tcg" else []
+    if clocks and tsc_khz and not machine.lane.icount:
+        clocks.append(f"tsc_early_khz={tsc_khz}")
     # In measuring lanes vCPUs wait for each other: under icount they share one
     # stream of instructions, otherwise the host's few CPUs.
     factor = 2.0 if machine.lane.measuring else max(1.0, slowness)
@@ -132,7 +139,7 @@ def kernel_words(machine: Machine, accel: str, slowness: float) -> list[str]:
         "sysctl.kernel.sysrq=1",
         # An NMI that nobody knows comes from the hang ladder: say where each CPU is.
         "sysctl.kernel.unknown_nmi_panic=1",
-        *(_TCG_CLOCKS if accel == "tcg" else ()),
+        *clocks,
         *machine.append,
     ]
 
@@ -177,7 +184,7 @@ def vng_line(
     words += ["--rwdir", f"{GUEST_FOLDER}={JOB}"]
     for guest, folder in share.items():
         words += ["--rwdir", shlex.quote(f"{guest}={folder.absolute()}")]
-    for word in kernel_words(machine, host.accel, host.slowness):
+    for word in kernel_words(machine, host.accel, host.slowness, host.tsc_khz):
         words += ["--append", shlex.quote(word)]
     options = qemu_words(machine, host)
     if interactive:

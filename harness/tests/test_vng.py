@@ -99,6 +99,10 @@ def test_watchdogs_are_scaled_and_own_words_win() -> None:
     assert words[-1] == "loglevel=3"
     assert "watchdog_thresh=60" in vng.kernel_words(own, "kvm", 9.0)  # the kernel's own maximum
     icount = vng.kernel_words(machine("4x2", Lane.L3), "tcg", 1.0)
+    assert "tsc_early_khz=2596123" in vng.kernel_words(own, "tcg", 1.0, 2596123)
+    assert vng.kernel_words(own, "kvm", 1.0, 2596123) == vng.kernel_words(own, "kvm", 1.0)
+    # There the counter counts instructions.
+    assert vng.kernel_words(machine("4x2", Lane.L3), "tcg", 1.0, 2596123) == icount
     assert "rcupdate.rcu_cpu_stall_timeout=42" in icount
     # A busy host must not show in what is measured.
     assert icount == vng.kernel_words(machine("4x2", Lane.L3), "tcg", 5.0)
