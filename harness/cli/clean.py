@@ -11,11 +11,14 @@ from pathlib import Path
 
 from harness.core.context import Context, Outcome
 from harness.core.errors import Exit, KseriesError
+from harness.core.record import hash_json
 
 DESCRIPTION = """\
 Remove old kernels, selftest builds and results. Everything it removes can be
-made again; a worktree with edits and results that a name in docs/ points to
-are never touched. Without --all the newest build of each kind stays."""
+made again; worktrees, the source that they borrow their objects from, and
+results that a name in docs/ points to are never touched. Without --all the
+newest build of each kind stays: of each kernel configuration, and of each
+topic's programs."""
 EXAMPLE = """\
   kseries clean --older-than 7d    builds and results not used for a week
   kseries clean --keep 20G         oldest builds first, until the cache fits
@@ -28,12 +31,16 @@ SIZES = {"M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclass(frozen=True)
 class Item:
-    """One folder that can go: what it is, its bytes, seconds since its last use."""
+    """One folder that can go: what it is, its bytes, seconds since its last use.
+
+    newest: whether no other build of its kind is younger.
+    """
 
     path: Path
     kind: str
     size: int
     age: float
+    newest: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +93,7 @@ def choose(
     oldest = sorted(items, key=lambda item: -item.age)
     if everything:
         return oldest
+    oldest = [item for item in oldest if not item.newest]
     going = [item for item in oldest if older is not None and item.age > older]
     if keep is not None:
         left = sum(item.size for item in items) - sum(item.size for item in going)
@@ -105,14 +113,39 @@ def collect(context: Context) -> list[Item]:
     places = [(paths.builds, "build"), (paths.cache / "selftests", "selftests"),
               (paths.cache / "programs", "benchmark programs"), (paths.git, "source"),
               (paths.downloads, "download"), (paths.out, "results")]  # fmt: skip
+    borrowed = lent_objects(paths.cache / "trees")
     items = []
+    seen: set[str] = set()
     now = time.time()
     for place, kind in places:
-        for path in sorted(place.iterdir()) if place.is_dir() else []:
-            if path.is_symlink() or (kind == "results" and path.name in kept):
+        found = [p for p in place.iterdir() if not p.is_symlink()] if place.is_dir() else []
+        for path in sorted(found, key=lambda p: -p.stat().st_mtime):
+            if (kind == "results" and path.name in kept) or path.resolve() in borrowed:
                 continue
-            items.append(Item(path, kind, disk_size(path), now - path.stat().st_mtime))
+            what = build_kind(path) if kind == "build" else None
+            newest = what is not None and what not in seen
+            if what is not None:
+                seen.add(what)
+            items.append(Item(path, kind, disk_size(path), now - path.stat().st_mtime, newest))
     return items
+
+
+def lent_objects(trees: Path) -> set[Path]:
+    """Return the repositories without whose objects a worktree below trees is broken."""
+    lent = set()
+    for alternates in trees.glob("*/*/.git/objects/info/alternates"):
+        for line in alternates.read_text().splitlines():
+            lent.add(Path(line).resolve().parent)
+    return lent
+
+
+def build_kind(path: Path) -> str:
+    """Return what a build is one of: a kernel's configuration, or a topic's programs."""
+    config = path / "build" / ".config"
+    if config.is_file():
+        lines = (line for line in config.read_text().splitlines() if line.startswith("CONFIG_"))
+        return "kernel " + hash_json(sorted(lines))
+    return path.name.rpartition("-")[0]
 
 
 def disk_size(path: Path) -> int:

@@ -15,7 +15,6 @@ from harness.check.resume import Ledger, commit_of, state_of_repository
 from harness.check.slow import slow_stations
 from harness.check.station import Station, StationResult, Tally
 from harness.check.stations import Bench, count_junit
-from harness.cli.clean import SIZES, UNITS, Item, choose, parse_unit, remove
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.kselftest.plan import Selection
@@ -247,36 +246,3 @@ def test_a_mutant_that_does_not_apply_is_an_error(repo: Paths, tmp_path: Path) -
     with pytest.raises(KseriesError) as caught:
         mutated_tree(root, tree, Mutant("a", patch, ("one",)))
     assert caught.value.code == Exit.APPLY
-
-
-ITEMS = [
-    Item(Path("old"), "build", 100, 900.0),
-    Item(Path("mid"), "build", 50, 500.0),
-    Item(Path("new"), "build", 10, 1.0),
-]
-
-
-def names(items: list[Item]) -> list[str]:
-    return [str(item.path) for item in items]
-
-
-def test_clean_by_age_and_by_size() -> None:
-    assert names(choose(ITEMS, older=400, keep=None, everything=False)) == ["old", "mid"]
-    assert names(choose(ITEMS, older=None, keep=70, everything=False)) == ["old"]
-    assert names(choose(ITEMS, older=None, keep=0, everything=False)) == ["old", "mid", "new"]
-    assert names(choose(ITEMS, older=None, keep=None, everything=True)) == ["old", "mid", "new"]
-
-
-def test_clean_reads_units() -> None:
-    assert parse_unit("7d", UNITS, "an age") == 7 * 86400
-    assert parse_unit("1.5G", SIZES, "a size") == 1.5 * 2**30
-    with pytest.raises(KseriesError):
-        parse_unit("7", UNITS, "an age")
-
-
-def test_clean_removes_files_and_folders(tmp_path: Path) -> None:
-    (tmp_path / "d/e").mkdir(parents=True)
-    (tmp_path / "f").write_text("")
-    remove(tmp_path / "d")
-    remove(tmp_path / "f")
-    assert list(tmp_path.iterdir()) == []
