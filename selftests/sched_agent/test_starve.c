@@ -47,6 +47,9 @@ struct attack {
 	bool declared;
 	char *others;		/* the group of hogs and victim */
 	char *home, *away;	/* the attackers', away for those that move */
+	char *own[GREEDY];	/* those of attackers that are tenants of their own */
+	int baton[GREEDY][2];	/* pipes: who may read runs next */
+	atomic_int next;
 	atomic_int error;
 };
 
@@ -99,6 +102,26 @@ static void hopping(void *arg)
 			attack->error++;
 		spin(20 * MSEC);
 		nap(MSEC);
+	}
+}
+
+/* Tenants that take turns: none has the share of one that competes with others. */
+static void turning(void *arg)
+{
+	struct attack *attack = arg;
+	int me = attack->next++;
+	char baton = 0;
+
+	declare_greedily(arg);
+	for (;;) {
+		if (me || baton) {
+			if (read(attack->baton[me][0], &baton, 1) != 1)
+				attack->error++;
+		}
+		baton = 1;
+		spin(20 * MSEC);
+		if (write(attack->baton[(me + 1) % GREEDY][1], &baton, 1) != 1)
+			attack->error++;
 	}
 }
 
@@ -161,6 +184,7 @@ FIXTURE(starve) {
 FIXTURE_VARIANT(starve) {
 	void (*work)(void *attack);
 	bool one_group;
+	bool many_groups;
 };
 
 FIXTURE_VARIANT_ADD(starve, sleepy) { sleepy, false };
@@ -169,6 +193,7 @@ FIXTURE_VARIANT_ADD(starve, restless) { restless, false };
 FIXTURE_VARIANT_ADD(starve, restless_in_group) { restless, true };
 FIXTURE_VARIANT_ADD(starve, rearming) { rearming, false };
 FIXTURE_VARIANT_ADD(starve, hopping) { hopping, false };
+FIXTURE_VARIANT_ADD(starve, turning) { turning, false, true };
 FIXTURE_VARIANT_ADD(starve, forking) { forking, false };
 FIXTURE_VARIANT_ADD(starve, threads) { threads, false };
 FIXTURE_VARIANT_ADD(starve, yielding) { yielding, false };
@@ -196,6 +221,13 @@ FIXTURE_SETUP(starve)
 	self->attack->away = make_group(attackers, "away");
 	ASSERT_NE(NULL, self->attack->home);
 	ASSERT_NE(NULL, self->attack->away);
+	for (int i = 0; variant->many_groups && i < GREEDY; i++) {
+		char name[] = "tenant0";
+
+		name[6] += i;
+		self->attack->own[i] = make_group(NULL, name);
+		ASSERT_NE(NULL, self->attack->own[i]);
+	}
 }
 
 FIXTURE_TEARDOWN(starve)
@@ -229,6 +261,22 @@ static u64 second_longest(const struct bursts *b)
 	return second;
 }
 
+/* Who was killed may have left a baton behind: two would run at once. */
+static int renew_batons(struct attack *attack)
+{
+	int error = 0;
+
+	for (int i = 0; i < GREEDY; i++) {
+		if (attack->baton[i][0]) {
+			close(attack->baton[i][0]);
+			close(attack->baton[i][1]);
+		}
+		error |= pipe(attack->baton[i]);
+	}
+	attack->next = 0;
+	return error;
+}
+
 static struct outcome suffer(struct attack *attack, struct bursts *victim, int cpu,
 			     void (*work)(void *attack), bool declared)
 {
@@ -237,10 +285,10 @@ static struct outcome suffer(struct attack *attack, struct bursts *victim, int c
 	u64 begin, before = 0, after = 0;
 
 	attack->declared = declared;
-	if (start_hogs(attack->others, cpu, HOGS, hogs))
+	if (renew_batons(attack) || start_hogs(attack->others, cpu, HOGS, hogs))
 		return outcome;
 	for (int i = 0; i < GREEDY; i++) {
-		greedy[i] = start(attack->home, cpu, work, attack);
+		greedy[i] = start(attack->own[i] ?: attack->home, cpu, work, attack);
 		if (greedy[i] < 0)
 			return outcome;
 	}
