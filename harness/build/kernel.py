@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -97,6 +98,7 @@ def build_kernel(
         record = load_record(paths.records, "build", inputs)
         if record is not None and (kernel := _restore(record, folder)):
             ui.line(f"kernel {config_set} {tree[:12]}: reused ({folder})")
+            os.utime(folder)  # for `clean`, which asks when it was last used
             return kernel
         job = KernelJob(
             paths, folder, tree, config_set, toolchain, ui, jobs or default_jobs(), later

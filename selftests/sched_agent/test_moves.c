@@ -62,6 +62,18 @@ static void counting(void *arg)
 		count->n++;
 }
 
+/* Wakes up at any moment between two ticks. */
+static void dozing(void *arg)
+{
+	struct count *count = arg;
+
+	attr_set(0, &count->attr);
+	for (;;) {
+		spin(100 * 1000);
+		nap((100 + count->n++ * 37 % 500) * 1000);
+	}
+}
+
 static bool moves_on(struct count *count)
 {
 	unsigned long n = count->n;
@@ -120,6 +132,50 @@ TEST_F_TIMEOUT(moves, declared_while_throttled, 180)
 	ASSERT_EQ(0, write_group(group, "cpu.max", "max"));
 	ASSERT_EQ(0, write_group(other, "cpu.max", "max"));
 	for (int i = 0; i < 4; i++)
+		EXPECT_TRUE(moves_on(&counts[i]));
+	EXPECT_QUIET();
+}
+
+/*
+ * A burst that is throttled leaves the queue on its way to user space and still runs
+ * for a moment.  The tick that comes just then must not let it into the lane: others
+ * are first there, and meanwhile it is moved to another CPU.  A quota of 1 ms in 2
+ * makes such moments as many as can be.
+ */
+TEST_F_TIMEOUT(moves, throttled_at_the_tick, 300)
+{
+	enum { LIMITED = 4, FREE = 2 };
+	struct count *counts = shared((LIMITED + FREE) * sizeof(*counts));
+	char *group = make_group(NULL, "limited"), *free = make_group(NULL, "free");
+	const char *bad = NULL;
+	pid_t pids[LIMITED + FREE];
+	u64 end;
+
+	ASSERT_NE(NULL, group);
+	ASSERT_NE(NULL, free);
+	ASSERT_EQ(0, set_budget(BUDGET_MOST));
+	ASSERT_EQ(0, write_group(group, "cpu.max", "1000 2000"));
+	ASSERT_EQ(0, start_hogs(NULL, self->cpu, 1, NULL));
+	for (int i = 0; i < LIMITED + FREE; i++) {
+		counts[i].attr = burst_attr(CREDIT, T, 0);
+		if (i < LIMITED)
+			pids[i] = start(group, self->cpu, counting, &counts[i]);
+		else
+			pids[i] = start(free, self->cpu, dozing, &counts[i]);
+		ASSERT_LT(0, pids[i]);
+	}
+	end = now() + 20 * SEC;
+	for (int round = 0; !bad && now() < end; round++) {
+		EXPECT_EQ(0, pin(pids[round % LIMITED], busy_cpu(round / LIMITED % 2)));
+		if (round % 32 == 0)
+			bad = lanes_bad();
+	}
+	EXPECT_EQ(NULL, bad) {
+		TH_LOG("the lanes do not add up: %s", bad);
+	}
+	EXPECT_LT(100, read_group(group, "cpu.stat", "nr_throttled "));
+	ASSERT_EQ(0, write_group(group, "cpu.max", "max"));
+	for (int i = 0; i < LIMITED; i++)
 		EXPECT_TRUE(moves_on(&counts[i]));
 	EXPECT_QUIET();
 }
