@@ -7,6 +7,7 @@ import importlib
 import json
 import signal
 import sys
+from pathlib import Path
 from types import FrameType, ModuleType
 
 from harness import __version__
@@ -64,6 +65,12 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
         )
         sub.add_argument("--json", action="store_true", help="answer in JSON on stdout")
         sub.add_argument(
+            "--pin",
+            type=Path,
+            metavar="FILE",
+            help="another pin than pin.toml, with the series that was rebased onto it",
+        )
+        sub.add_argument(
             "--yes", action="store_true", help="install missing host packages (as root or by sudo)"
         )
         module.add_arguments(sub)
@@ -78,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     # Ended from outside, a verb must take its make and its guests along.
     signal.signal(signal.SIGTERM, _interrupted)
     signal.signal(signal.SIGINT, _interrupted)
-    context = Context(Paths.discover(), Ui(), json=args.json, yes=args.yes)
+    context = Context(Paths.discover(pin=args.pin), Ui(), json=args.json, yes=args.yes)
     try:
         outcome: Outcome = load_verb(args.verb).run(args, context)
     except KseriesError as error:

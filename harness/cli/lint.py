@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Check, and list what was found."""
     paths = context.paths
-    series, findings = lint_patches(paths.repo / "patches")
+    series, findings = lint_patches(paths.overlay or paths.patches, paths.overlay and paths.patches)
     findings += lint_fragments(paths.repo / "kconfig")
-    source = open_source(paths, load_pin(paths.repo / "pin.toml"))
+    source = open_source(paths, load_pin(paths.pin_file))
     skipped = []
     if source is None:
         skipped.append("canonical export: the kernel is not in the cache (`kseries tree` gets it)")

@@ -56,7 +56,15 @@ def apply_series(paths: Paths, source: Source, series: Series, ui: Ui) -> Applie
     hold `patch`, `applied` (the files before it) and, where git says so,
     `file`, `line` and `hunk`.
     """
-    return apply_texts(paths, source, series.texts(), ui)
+    try:
+        return apply_texts(paths, source, series.texts(), ui)
+    except KseriesError as error:
+        file = error.details.get("patch", "")
+        if series.shared is not None and file in series.files:
+            error.where = error.where.replace(f"patches/{file}", f"patches/{series.name(file)}")
+            error.hint = "the patch in patches/ has changed since: `kseries rebase` again, or put "
+            error.hint += f"a form of it for this kernel into {series.folder / file}"
+        raise
 
 
 def apply_texts(paths: Paths, source: Source, texts: Sequence[tuple[str, str]], ui: Ui) -> Applied:
