@@ -36,8 +36,9 @@ class Arms:
 
 def prepare(paths: Paths, ui: Ui, source: str | None = None) -> tuple[Source, Applied]:
     """Return the verified source and the series applied to it."""
+    series = load_series(paths)
     verified = ensure_source(paths, load_pin(paths.pin_file), ui, source)
-    return verified, apply_series(paths, verified, load_series(paths), ui)
+    return verified, apply_series(paths, verified, series, ui)
 
 
 def touched_paths(store: Path, applied: Applied) -> Touched:

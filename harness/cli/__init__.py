@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "check": "lint, types, unit tests and the lanes this host can do",
     "doctor": "say what this host offers and what is missing",
     "tree": "get the pinned kernel with the series applied, and print where",
+    "rebase": "carry the series to another kernel, with a report on each patch",
     "refresh": "write edited commits of the worktree back into patches/",
     "lint": "check the form of patches/ and kconfig/",
     "config": "make and explain a kernel configuration",

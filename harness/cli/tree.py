@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness.core.context import Context, Outcome
-from harness.series.series import load_series
+from harness.series.series import Series, load_series
 from harness.series.tree import apply_series, apply_texts
 from harness.series.worktree import edited_files, ensure_worktree, head_commit, top_commit
 from harness.source.pin import load_pin
@@ -52,8 +52,11 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     paths = context.paths
     if args.pin_of:
         return _pin_of(Path(args.pin_of).expanduser(), context)
-    source = ensure_source(paths, load_pin(paths.pin_file), context.ui, args.source)
-    series = load_series(paths)
+    pin = load_pin(paths.pin_file)
+    # Of a kernel that the series was not carried to yet there is the base.
+    fresh = args.base and paths.overlay is not None and not paths.overlay.is_dir()
+    series = Series(paths.patches) if fresh else load_series(paths)
+    source = ensure_source(paths, pin, context.ui, args.source)
     if args.base:
         applied = apply_texts(paths, source, [], context.ui)
     else:
