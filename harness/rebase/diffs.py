@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -148,18 +149,27 @@ def touching(first: int, end: int, changes: Sequence[Hunk]) -> list[Hunk]:
     return found
 
 
-def moved_lines(before: str, after: str) -> tuple[int, int]:
-    """Return (added, removed): how many changed lines differ between two diffs of one patch.
+def changed_lines(text: str) -> Counter[tuple[str, str]]:
+    """Return how often each (file, line with + or -) is in a diff: hunks move and are cut anew."""
+    return Counter(
+        (diff.path, line)
+        for diff in parse_diff(text)
+        for hunk in diff.hunks
+        for line in hunk.lines
+        if line[:1] in {"+", "-"}
+    )
 
-    Counts lines with + and - as a multiset, for hunks move and are cut anew.
+
+def moved_lines(before: str, after: str) -> tuple[int, int]:
+    """Return (added, removed): how many changed lines differ between two diffs of one patch."""
+    old, new = changed_lines(before), changed_lines(after)
+    return (new - old).total(), (old - new).total()
+
+
+def also_removed(before: str, after: str) -> list[tuple[str, str]]:
+    """Return (file, line) of lines that only the later form of a patch removes.
+
+    Each belonged to the new kernel: replaced on purpose, or lost in a merge.
     """
-    counts: dict[str, int] = {}
-    for text, sign in ((before, -1), (after, 1)):
-        for diff in parse_diff(text):
-            for hunk in diff.hunks:
-                for line in hunk.lines:
-                    if line[:1] in {"+", "-"}:
-                        key = f"{diff.path}\0{line}"
-                        counts[key] = counts.get(key, 0) + sign
-    added = sum(count for count in counts.values() if count > 0)
-    return added, -sum(count for count in counts.values() if count < 0)
+    more = changed_lines(after) - changed_lines(before)
+    return [(path, line[1:]) for path, line in more.elements() if line[0] == "-"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.core.ui import Ui
-from harness.rebase.diffs import moved_lines, parse_diff
+from harness.rebase.diffs import also_removed, moved_lines, parse_diff
 from harness.rebase.inspect import (
     Kernels,
     find_moved,
@@ -56,6 +56,8 @@ from harness.source.store import Source
 # The clock of the report's times.
 now = time.time
 _ELSEWHERE = "a hunk fits in two places: merged into the one that moved, not where apply puts it"
+# Lines that are named: who loses more has resolved a conflict in one file as a whole.
+_LOST = 12
 OLD_BASE = "refs/kseries/old-base"
 OLD_TOP = "refs/kseries/old-top"
 
@@ -183,8 +185,18 @@ class Rebase:
         tree = self.worktree
         if report.commit:
             old = patch_of(tree, f"{patch.commit}^", patch.commit)
-            added, removed = moved_lines(old, patch_of(tree, state.head, report.commit))
-            report = replace(report, added=added, removed=removed)
+            new = patch_of(tree, state.head, report.commit)
+            added, removed = moved_lines(old, new)
+            lost = tuple(
+                f"takes a line of the new kernel out of {path}: `{' '.join(line.split())}`"
+                for path, line in also_removed(old, new)
+                if line.strip()
+            )
+            report = replace(
+                report, added=added, removed=removed, remarks=(*report.remarks, *lost[:_LOST])
+            )
+            for text in lost[:_LOST] if report.how == How.BY_HAND else ():
+                self.ui.warn(f"{report.file} {text}")
             state.head = report.commit
         seconds = round(now() - state.since, 1)
         state.reports.append(replace(report, seconds=seconds))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.rebase.diffs import (
     Hunk,
+    also_removed,
     lines_of,
     map_back,
     map_range,
@@ -176,6 +177,8 @@ def test_moved_lines() -> None:
     assert moved_lines(DIFF, DIFF.replace("@@ -3,3 +3,4", "@@ -33,3 +33,4")) == (0, 0)
     assert moved_lines(DIFF, DIFF.replace("+vier", "+four")) == (1, 1)
     assert moved_lines(DIFF, "") == (0, 7)
+    assert also_removed(DIFF, DIFF) == []
+    assert also_removed(DIFF.replace("-nine", " nine"), DIFF) == [("mm/a.c", "nine")]
 
 
 def test_judge() -> None:
