@@ -88,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, _interrupted)
     context = Context(Paths.discover(pin=args.pin), Ui(), json=args.json, yes=args.yes)
     try:
+        _provide(args.verb, context)
         outcome: Outcome = load_verb(args.verb).run(args, context)
     except KseriesError as error:
         outcome = Outcome(error.code, {"error": error.as_json()})
@@ -102,6 +103,17 @@ def main(argv: list[str] | None = None) -> int:
         print(outcome.text)
     sys.stdout.flush()
     return int(outcome.code)
+
+
+def _provide(verb: str, context: Context) -> None:
+    """Put programs on PATH that this pin's kernel wants newer than the host table does."""
+    from harness.host.deps import load_capabilities
+
+    if any(row.minimum and row.serves(verb) for row in load_capabilities()):
+        from harness.host.newer import provide
+        from harness.source.pin import load_pin
+
+        provide(context.paths, load_pin(context.paths.pin_file).needs, verb, context.ui)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
