@@ -36,13 +36,14 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     paths = context.paths
     source = ensure_source(paths, load_pin(paths.pin_file), context.ui)
     done = refresh(paths, source, load_series(paths), context.ui)
+    series = load_series(paths)
     lines = list(done.said)
     for word, files in (
         ("changed", done.changed),
         ("added", done.added),
         ("removed", done.removed),
     ):
-        lines += [f"{word:8} patches/{file}" for file in files]
+        lines += [f"{word:8} patches/{series.name(file)}" for file in files]
     touched = len(done.changed) + len(done.added) + len(done.removed)
     lines.append(
         f"{len(done.applied.patches)} patches, {touched} files written or removed, "

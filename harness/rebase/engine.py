@@ -198,7 +198,7 @@ class Rebase:
             for text in lost[:_LOST] if report.how == How.BY_HAND else ():
                 self.ui.warn(f"{report.file} {text}")
             state.head = report.commit
-        seconds = round(now() - state.since, 1)
+        seconds = round(report.seconds + now() - state.since, 1)
         state.reports.append(replace(report, seconds=seconds))
         state.phase, state.pending = PICKING, None
         save_state(tree, state)
@@ -261,7 +261,14 @@ class Rebase:
             adapted = self.before.carry(self.source, tree, patch, head)
             if adapted and tree_of(tree, adapted) != merged:
                 put_back(tree, adapted)
-                return replace(report, how=How.AS_BEFORE, why=self.before.why(file), commit=adapted)
+                origin = self.before.origin(file)
+                return replace(
+                    report,
+                    how=How.AS_BEFORE,
+                    why=origin.why,
+                    seconds=origin.seconds,
+                    commit=adapted,
+                )
             if not adapted and self.before.adapted(file):
                 remark = f"its form in {self.before.series.folder} could not be carried over"
                 report = replace(report, remarks=(remark,))

@@ -99,7 +99,12 @@ def _write(
     series = Series(paths.overlay, before, state.preamble, state.trailing, paths.patches)
     write_series(series, entries, texts, own)
     rows = list(zip(state.patches, state.reports, strict=True))
-    origins = {p.entry.file: Origin(p.blob, r.why) for p, r in rows if p.entry.file in own}
+    # A form that nobody had to touch takes no time the next time either.
+    origins = {
+        p.entry.file: Origin(p.blob, r.why, 0.0 if r.how == How.MERGED else r.seconds)
+        for p, r in rows
+        if p.entry.file in own
+    }
     left_out = {
         p.entry.file: Origin(p.blob, r.why if r.how == How.SKIPPED else "")
         for p, r in rows

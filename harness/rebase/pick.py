@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.core.errors import Exit, KseriesError
 from harness.rebase.state import Patch
 from harness.series.export import read_commit, recommit
-from harness.series.overlay import load_origins
+from harness.series.overlay import Origin, load_origins
 from harness.series.series import Series
 from harness.series.tree import Work
 from harness.source.gitrepo import git
@@ -118,10 +118,9 @@ class Before:
         """Whether the earlier series has a form of its own of this patch."""
         return file in load_origins(self.series.folder).own
 
-    def why(self, file: str) -> str:
-        """Return the reason that was given when the patch was adapted."""
-        origin = load_origins(self.series.folder).own.get(file)
-        return origin.why if origin else ""
+    def origin(self, file: str) -> Origin:
+        """Return what is known of a patch that was adapted: the reason, and the time it took."""
+        return load_origins(self.series.folder).own.get(file) or Origin("")
 
     def carry(self, source: Source, worktree: Path, patch: Patch, head: str) -> str | None:
         """Return a commit on head that does what the earlier form did, None if it cannot be.

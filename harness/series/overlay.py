@@ -19,7 +19,7 @@ from harness.core.paths import Paths
 from harness.core.record import write_atomic
 from harness.core.ui import Ui
 from harness.series.patchfile import encode, read_text, strip_places
-from harness.series.series import Series
+from harness.series.series import Series, read_series
 from harness.series.tree import Applied, apply_texts
 from harness.source.store import Source
 
@@ -28,10 +28,15 @@ ORIGIN = "origin.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """What a patch was made from: the blob of the file in patches/, and why it differs."""
+    """What a patch was made from: the blob of the file in patches/, and why it differs.
+
+    why is prose for the report, which a person may edit; seconds: what it
+    took to adapt the patch.
+    """
 
     blob: str
     why: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,21 @@ def save_origins(folder: Path, origins: Origins) -> None:
         for key, rows in (("own", origins.own), ("left_out", origins.left_out))
     }
     write_atomic(folder / ORIGIN, json.dumps(body, indent=1) + "\n")
+
+
+def stale(main: Series, folder: Path) -> list[str]:
+    """Return what of patches/ a series on another pin (in folder) does not have yet."""
+    origins = load_origins(folder)
+    there = set(read_series(folder, main.folder).files)
+    name = folder.relative_to(main.folder)
+    found = []
+    for file, text in main.texts():
+        known = origins.own.get(file) or origins.left_out.get(file)
+        if known and known.blob != blob_id(text):
+            found.append(f"patches/{name}/{file} was made from an earlier form of patches/{file}")
+        elif not known and file not in there:
+            found.append(f"patches/{name} does not have patches/{file} yet")
+    return found
 
 
 def own_files(

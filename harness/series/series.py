@@ -207,6 +207,11 @@ def unlisted(folder: Path, files: Iterable[str]) -> list[str]:
     return sorted(name for name in there - set(files) if not _OTHER.match(name))
 
 
+def overlays(folder: Path) -> list[Path]:
+    """Return the folders in patches/ that hold the series on other pins."""
+    return sorted(path.parent for path in folder.glob("on/*/series"))
+
+
 def load_series(paths: Paths) -> Series:
     """Return the series that goes with this invocation's pin."""
     if paths.overlay is None:
