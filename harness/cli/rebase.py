@@ -73,9 +73,9 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _go(args: argparse.Namespace, context: Context, paths: Paths, *, begun: bool) -> Outcome:
+    from harness.rebase.carry import Before
     from harness.rebase.engine import Rebase, begin
     from harness.rebase.page import stop_text
-    from harness.rebase.pick import Before
     from harness.rebase.state import load_state
     from harness.series.series import load_series
     from harness.series.tree import apply_series

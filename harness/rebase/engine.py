@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.core.ui import Ui
+from harness.rebase.carry import Before
 from harness.rebase.diffs import also_removed, moved_lines, parse_diff
 from harness.rebase.inspect import (
     Kernels,
@@ -28,7 +29,6 @@ from harness.rebase.inspect import (
 )
 from harness.rebase.model import How, PatchReport, Status, judge
 from harness.rebase.pick import (
-    Before,
     applied_tree,
     cherry_pick,
     head_of,

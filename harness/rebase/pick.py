@@ -1,4 +1,4 @@
-"""Carry one commit onto the new kernel: what git can do alone, and what was done before.
+"""Pick one commit onto the new kernel: what git can do alone.
 
 All of it happens in the worktree of the rebase, with plain git: a person who
 is asked to resolve a conflict meets an ordinary cherry-pick.
@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import Exit, KseriesError
-from harness.rebase.state import Patch
-from harness.series.export import read_commit, recommit
-from harness.series.overlay import Origin, load_origins
-from harness.series.series import Series
-from harness.series.tree import Work
 from harness.source.gitrepo import git
-from harness.source.store import Source
 
 # A whole diff, into a file (--output), for not every kernel file is UTF-8.
 _WHOLE = ("-p", "--binary", "--full-index", "--no-renames")
@@ -97,71 +91,3 @@ def put_back(worktree: Path, head: str) -> None:
         (worktree / ".git" / name).unlink(missing_ok=True)
     git("cherry-pick", "--quit", repo=worktree, check=False)
     git("reset", "-q", "--hard", head, repo=worktree)
-
-
-@dataclass(frozen=True)
-class Before:
-    """The series of an earlier rebase onto this kernel, with what its patches were made from.
-
-    repo: the repository of the series, whose history has earlier forms.
-    """
-
-    series: Series
-    repo: Path
-
-    def was_skipped(self, patch: Patch) -> str:
-        """Return why a person left this very form of the patch out, "" if nobody did."""
-        origin = load_origins(self.series.folder).left_out.get(patch.entry.file)
-        return origin.why if origin and origin.blob == patch.blob else ""
-
-    def adapted(self, file: str) -> bool:
-        """Whether the earlier series has a form of its own of this patch."""
-        return file in load_origins(self.series.folder).own
-
-    def origin(self, file: str) -> Origin:
-        """Return what is known of a patch that was adapted: the reason, and the time it took."""
-        return load_origins(self.series.folder).own.get(file) or Origin("")
-
-    def carry(self, source: Source, worktree: Path, patch: Patch, head: str) -> str | None:
-        """Return a commit on head that does what the earlier form did, None if it cannot be.
-
-        source: the new kernel.  What changed in patches/ since is merged in:
-        the base of that merge is the form of patches/ that the earlier one
-        was made from.
-        """
-        file = patch.entry.file
-        origin = load_origins(self.series.folder).own.get(file)
-        if file not in self.series.files or origin is None:
-            return None
-        text = self.series.text(file)
-        with tempfile.TemporaryDirectory(prefix="kseries-carry-") as folder:
-            place = Path(folder)
-            try:
-                ours = Work(worktree, place, head).apply(file, text, head)
-                if origin.blob == patch.blob:
-                    return ours.commit
-                found = git("cat-file", "blob", origin.blob, repo=self.repo)
-                parent = git("rev-parse", f"{patch.commit}^", repo=worktree).stdout.strip()
-                first = Work(worktree, place, parent).apply(file, found.stdout, parent)
-            except KseriesError:
-                return None
-        return _merge(source, worktree, first.commit, (ours.commit, patch.commit), head)
-
-
-def _merge(
-    source: Source, worktree: Path, first: str, sides: tuple[str, str], head: str
-) -> str | None:
-    """Merge two forms (ours, theirs) of a patch that began as `first`.
-
-    Returns a commit on head, None where they contradict each other.
-    """
-    objects = worktree / ".git" / "objects"
-    old, mine, new = (read_commit(source, each, objects) for each in (first, *sides))
-    tips = [recommit(source, replace(form, parents=(first,)), objects) for form in (mine, new)]
-    merged = git("merge-tree", "--write-tree", *tips, repo=worktree, check=False)
-    if not merged.ok:
-        return None
-    tree = merged.stdout.split("\n", 1)[0]
-    # A message that was reworded for this kernel stays; else that of patches/ is the newer.
-    message = new.message if mine.message == old.message else mine.message
-    return recommit(source, replace(new, tree=tree, parents=(head,), message=message), objects)

@@ -482,6 +482,34 @@ def test_again_after_the_series_changed(tmp_path: Path) -> None:
     assert bench.onto().code == Exit.APPLY
 
 
+def test_again_after_an_earlier_patch_changed(tmp_path: Path) -> None:
+    """The adapted form does not fit below the other patches any more: file by file it does."""
+    bench = Bench(tmp_path, (change(30, to="theirs"),))
+    bench.patch(ONE, "kernel: Change 20", change(20, name="fork"))
+    bench.patch(TWO, "mm: Change 30", change(30), change(22, name="fork"))
+    repo = bench.paths.repo
+    sh("git", "init", "-q", ".", cwd=repo)
+    sh("git", "add", "patches", cwd=repo)
+    sh("git", "commit", "-qm", "first", cwd=repo)
+    bench.onto()
+    bench.resolve(MAPS, "ours_30", "both_30")
+    bench.call("--continue", "--why", "both count")
+    sh("git", "reset", "-q", "--hard", bench.source.base_commit, cwd=bench.author.root)
+    bench.patch(ONE, "kernel: Change 20", change(20, name="fork", to="new"))
+    bench.patch(TWO, "mm: Change 30, of course", change(30), change(22, name="fork"))
+    report = bench.finished(bench.onto(), "again-by-file")
+    assert [patch["how"] for patch in report["patches"]] == ["merged", "as before"]
+    assert "both_30" in bench.content()[MAPS]
+    assert all(word in bench.content()["kernel/fork.c"] for word in ("new_20", "ours_22"))
+    # Where the adapted file itself has changed since, a person decides.
+    sh("git", "reset", "-q", "--hard", bench.source.base_commit, cwd=bench.author.root)
+    bench.patch(ONE, "kernel: Change 20", change(20, name="fork"))
+    bench.patch(TWO, "mm: Change 30", change(30, to="new"), change(22, name="fork"))
+    stopped = bench.onto()
+    assert stopped.code == Exit.APPLY
+    assert "could not be carried over" in stopped.text
+
+
 def test_edits_on_the_new_kernel(tmp_path: Path) -> None:
     """tree, edit, refresh with --pin: only patches/on/ changes, and rebase keeps it."""
     bench = Bench(tmp_path, ())
