@@ -198,7 +198,8 @@ class Rebase:
             for text in lost[:_LOST] if report.how == How.BY_HAND else ():
                 self.ui.warn(f"{report.file} {text}")
             state.head = report.commit
-        seconds = round(report.seconds + now() - state.since, 1)
+        # What was adapted before took its time then.
+        seconds = report.seconds or round(now() - state.since, 1)
         state.reports.append(replace(report, seconds=seconds))
         state.phase, state.pending = PICKING, None
         save_state(tree, state)
