@@ -21,6 +21,7 @@ from harness.rebase.diffs import also_removed, moved_lines, parse_diff
 from harness.rebase.inspect import (
     Kernels,
     find_moved,
+    find_namesakes,
     inspect,
     open_history,
     patch_ids,
@@ -236,6 +237,7 @@ class Rebase:
             inspect(tree, kernels, parent, patch.commit, head),
             commits=tuple(ids[key] for key in own if key in ids),
         )
+        report = replace(report, remarks=self._hints(report))
         there = is_there(tree, patch.commit)
         plain = applied_tree(tree, patch.commit, head)
         if there and not plain:
@@ -247,9 +249,17 @@ class Rebase:
         status = judge(report.files) if picked.tree else Status.CONFLICT
         if status in {Status.CLEAN, Status.OFFSET} and plain != picked.tree:
             status = Status.FUZZY
-            report = replace(report, remarks=(_ELSEWHERE,))
+            report = replace(report, remarks=(*report.remarks, _ELSEWHERE))
         report = replace(report, status=status, conflicts=picked.conflicts)
         return self._decide(patch, report, picked.tree)
+
+    def _hints(self, report: PatchReport) -> tuple[str, ...]:
+        """Return where what is gone may be."""
+        return tuple(
+            f"`{item.path}` may be what is `{'` or `'.join(names)}` now"
+            for item in report.files
+            if item.fate == "deleted" and (names := self.state.namesakes.get(item.path))
+        )
 
     def _decide(self, patch: Patch, report: PatchReport, merged: str) -> PatchReport:
         """Choose between what git merged and what an earlier rebase made of the patch."""
@@ -272,7 +282,7 @@ class Rebase:
                 )
             if not adapted and self.before.adapted(file):
                 remark = f"its form in {self.before.series.folder} could not be carried over"
-                report = replace(report, remarks=(remark,))
+                report = replace(report, remarks=(*report.remarks, remark))
         if not merged:
             return replace(report, how=How.BY_HAND)
         return replace(report, how=How.MERGED, commit=head_of(tree))
@@ -317,6 +327,8 @@ def begin(
     wt.borrow(folder, new)
     touched = {diff.path for diff in parse_diff(patch_of(folder, old.base_commit, state.old_top))}
     state.moved = find_moved(folder, old.tree, new.tree, sorted(touched))
+    gone = [path for path, now in state.moved.items() if not now]
+    state.namesakes = find_namesakes(folder, old.tree, new.tree, gone)
     refs = (
         (wt.BASE, new.base_commit),
         (OLD_BASE, old.base_commit),

@@ -5,6 +5,7 @@ Every function takes `repo`, a repository that sees the objects of both kernels.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +90,7 @@ def find_moved(repo: Path, old: str, new: str, paths: Iterable[str]) -> dict[str
     gone = sorted(set(before) - set(files_in(repo, new, before)))
     if not gone:
         return {}
-    words = ("diff-tree", "-r", "-z", "--no-renames", "--diff-filter=A", old, new)
-    added = [entry for entry in git(*words, repo=repo).stdout.split("\0") if entry]
-    # Pairs of (facts, path); the new mode and blob are the facts' 2nd and 4th.
-    rows = [
-        (facts.split()[1], facts.split()[3], path)
-        for facts, path in zip(added[::2], added[1::2], strict=True)
-    ]
+    rows = _added(repo, old, new)
     left = _tree_of(repo, [("100644", before[path], path) for path in gone])
     right = _tree_of(repo, rows)
     names = git(
@@ -104,6 +99,33 @@ def find_moved(repo: Path, old: str, new: str, paths: Iterable[str]) -> dict[str
     ).stdout.split("\0")  # fmt: skip
     pairs = dict(zip(names[1::3], names[2::3], strict=False))
     return {path: pairs.get(path, "") for path in gone}
+
+
+def find_namesakes(repo: Path, old: str, new: str, gone: Iterable[str]) -> dict[str, list[str]]:
+    """Return the new kernel's new files that are called like those that are gone.
+
+    The nearest folder comes first.  A file that was moved and rewritten in one
+    release is no rename to git, but its name often stays.
+    """
+    names = list(gone)
+    added = [path for _, _, path in _added(repo, old, new)] if names else []
+    found = {}
+    for name in names:
+        same = [path for path in added if Path(path).name == Path(name).name]
+        nearest = sorted((-len(os.path.commonpath([path, name])), path) for path in same)
+        found[name] = [path for _, path in nearest[:3]]
+    return found
+
+
+def _added(repo: Path, old: str, new: str) -> list[tuple[str, str, str]]:
+    """Return (mode, blob, path) of the files that only the new kernel has."""
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--diff-filter=A", old, new)
+    found = [entry for entry in git(*words, repo=repo).stdout.split("\0") if entry]
+    # Pairs of (facts, path); the new mode and blob are the facts' 2nd and 4th.
+    return [
+        (facts.split()[1], facts.split()[3], path)
+        for facts, path in zip(found[::2], found[1::2], strict=True)
+    ]
 
 
 def _tree_of(repo: Path, rows: Iterable[tuple[str, str, str]]) -> str:

@@ -33,7 +33,8 @@ class State:
     old, new: (version, tag, tree, base commit); head: the last commit that
     is whole; phase: PICKING while the tool is at work, STOPPED while a
     person is; since: when the current patch was begun (seconds of the
-    clock); history: a git repository, or "".
+    clock); history: a git repository, or ""; moved, namesakes: where files
+    of the old kernel went, and what is called like those that went nowhere.
     """
 
     old: tuple[str, str, str, str]
@@ -48,6 +49,7 @@ class State:
     reports: list[PatchReport] = field(default_factory=list)
     pending: PatchReport | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
+    namesakes: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def next(self) -> int:

@@ -358,6 +358,25 @@ def test_deleted(tmp_path: Path) -> None:
     assert "ours_10" in bench.content()["kernel/fork.c"]
 
 
+def test_moved_and_rewritten(tmp_path: Path) -> None:
+    """Too much has changed for a rename: the report says what has the same name."""
+
+    def move(root: Path) -> None:
+        (root / MAPS).unlink()
+        for name in ("lib/mmap.c", "mm/map/mmap.c"):
+            (root / name).parent.mkdir()
+            (root / name).write_bytes(lines("rewritten"))
+
+    bench = Bench(tmp_path, (move,))
+    bench.patch(ONE, "mm: Change 10", change(10))
+    stopped = bench.onto()
+    assert "`mm/mmap.c` may be what is `mm/map/mmap.c` or `lib/mmap.c` now" in stopped.text
+    bench.git("rm", "-q", MAPS)
+    swap("mm/map/mmap.c", ("= rewritten_10;", "= ours_10;"))(bench.tree)
+    bench.git("add", "mm/map/mmap.c")
+    bench.finished(bench.call("--continue", "--why", "it lies in map/"), "moved")
+
+
 def test_added_file_is_taken(tmp_path: Path) -> None:
     def add(root: Path) -> None:
         (root / "mm/new.c").write_bytes(lines("other", 3))
@@ -505,9 +524,19 @@ def test_again_after_an_earlier_patch_changed(tmp_path: Path) -> None:
     sh("git", "reset", "-q", "--hard", bench.source.base_commit, cwd=bench.author.root)
     bench.patch(ONE, "kernel: Change 20", change(20, name="fork"))
     bench.patch(TWO, "mm: Change 30", change(30, to="new"), change(22, name="fork"))
+    behind = bench.call(module=lint).data["behind"]
+    assert behind == [
+        f"patches/on/{NEW}/{TWO} was made from an earlier form of patches/{TWO}",
+    ]
     stopped = bench.onto()
     assert stopped.code == Exit.APPLY
     assert "could not be carried over" in stopped.text
+    bench.call("--abort")
+    bench.patch(THREE, "mm: Change 50", change(50))
+    assert (
+        f"patches/on/{NEW} does not have patches/{THREE} yet"
+        in (bench.call(module=lint).data["behind"])
+    )
 
 
 def test_edits_on_the_new_kernel(tmp_path: Path) -> None:
