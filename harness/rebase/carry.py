@@ -36,6 +36,11 @@ class Before:
     series: Series
     repo: Path
 
+    @property
+    def name(self) -> str:
+        """What to call the series in a report."""
+        return f"patches/on/{self.series.folder.name}"
+
     def was_skipped(self, patch: Patch) -> str:
         """Return why a person left this very form of the patch out, "" if nobody did."""
         origin = load_origins(self.series.folder).left_out.get(patch.entry.file)

@@ -281,7 +281,7 @@ class Rebase:
                     commit=adapted,
                 )
             if not adapted and self.before.adapted(file):
-                remark = f"its form in {self.before.series.folder} could not be carried over"
+                remark = f"its form in {self.before.name} could not be carried over"
                 report = replace(report, remarks=(*report.remarks, remark))
         if not merged:
             return replace(report, how=How.BY_HAND)

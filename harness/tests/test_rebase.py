@@ -530,7 +530,7 @@ def test_again_after_an_earlier_patch_changed(tmp_path: Path) -> None:
     ]
     stopped = bench.onto()
     assert stopped.code == Exit.APPLY
-    assert "could not be carried over" in stopped.text
+    assert f"its form in patches/on/{NEW} could not be carried over" in stopped.text
     bench.call("--abort")
     bench.patch(THREE, "mm: Change 50", change(50))
     assert (
