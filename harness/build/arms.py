@@ -12,7 +12,7 @@ from harness.build.selftests import area_configs
 from harness.build.workshop import KernelOf, Touched, workshop
 from harness.core.paths import Paths
 from harness.core.ui import Ui
-from harness.series.series import read_series
+from harness.series.series import load_series
 from harness.series.tree import Applied, apply_series
 from harness.source.gitrepo import git
 from harness.source.pin import load_pin
@@ -36,8 +36,9 @@ class Arms:
 
 def prepare(paths: Paths, ui: Ui, source: str | None = None) -> tuple[Source, Applied]:
     """Return the verified source and the series applied to it."""
-    verified = ensure_source(paths, load_pin(paths.repo / "pin.toml"), ui, source)
-    return verified, apply_series(paths, verified, read_series(paths.repo / "patches"), ui)
+    series = load_series(paths)
+    verified = ensure_source(paths, load_pin(paths.pin_file), ui, source)
+    return verified, apply_series(paths, verified, series, ui)
 
 
 def touched_paths(store: Path, applied: Applied) -> Touched:
@@ -104,7 +105,7 @@ class Builder:
         return self.kernel(applied.base_tree, later=self._later())
 
     def _later(self) -> frozenset[str]:
-        return read_series(self.paths.repo / "patches").symbols()
+        return load_series(self.paths).symbols()
 
     def workshop(self) -> AbstractContextManager[KernelOf]:
         """Return the place where kernels of other trees are made for one boot each."""

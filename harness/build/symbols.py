@@ -2,7 +2,7 @@
 
 kconfiglib evaluates the kernel's own Kconfig files against a finished
 .config.  `make olddefconfig` stays the authority on values; this module only
-says why.  The library predates two spellings of newer kernels, which are
+says why.  The library predates some spellings of newer kernels, which are
 translated while a file is read.
 """
 
@@ -30,6 +30,9 @@ _MODERN = {
     # 6.x drops the word `option`.
     "modules": "\toption modules",
 }
+# 7.x: a dependency that counts only under a condition.  Without modules, "is not n" and
+# "is y" are one, so that the negation says the same.
+_CONDITION = re.compile(r"(\s*depends on) ([^#]+) if ([^#]+)(#.*)?")
 _LOCK = threading.Lock()
 
 
@@ -40,7 +43,13 @@ class _Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]
             return handle
         with handle:
             lines = handle.read().split("\n")
-        return io.StringIO("\n".join(_MODERN.get(line.strip(), line) for line in lines))
+        return io.StringIO("\n".join(_translated(line) for line in lines))
+
+
+def _translated(line: str) -> str:
+    if match := _CONDITION.fullmatch(line):
+        return f"{match[1]} ({match[2]}) || !({match[3]})"
+    return _MODERN.get(line.strip(), line)
 
 
 @contextmanager

@@ -13,13 +13,14 @@ from harness.core.lock import locked
 from harness.core.paths import Paths
 from harness.core.record import hash_files, hash_json, write_atomic
 from harness.pipeline.run import host_facts
+from harness.series.series import overlays
 from harness.source.gitrepo import git
 
 # Text for people, and what summaries are written to: no result depends on it.
 _PROSE = (":(exclude)docs", ":(exclude)README.md")
 # What is under test.  The harness is the instrument.
 _COMMITTED = Path("docs/results/ci-full.json")
-_SERIES = ("patches", "kconfig", "selftests", "benchmarks", "pin.toml")
+_SERIES = ("patches", "kconfig", "selftests", "benchmarks")
 
 
 def state_of(paths: Paths, *pathspecs: str) -> str:
@@ -40,8 +41,11 @@ def state_of_repository(paths: Paths) -> str:
 
 
 def state_of_series(paths: Paths) -> str:
-    """Return the state that what is under test makes up."""
-    return state_of(paths, *_SERIES)
+    """Return the state that what is under test makes up: this pin's series, not others'."""
+    overlay = paths.overlay or paths.patches
+    others = [f":(exclude,top){folder.relative_to(paths.repo)}"
+              for folder in overlays(paths.patches) if folder != overlay]  # fmt: skip
+    return state_of(paths, *_SERIES, str(paths.pin_file.relative_to(paths.repo)), *others)
 
 
 def commit_of(paths: Paths) -> str:

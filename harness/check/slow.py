@@ -32,7 +32,7 @@ from harness.pipeline.evidence import add_figures, add_tests
 from harness.pipeline.prepare import prepare
 from harness.pipeline.run import start_run
 from harness.results.outputs import write_outputs
-from harness.series.series import read_series
+from harness.series.series import load_series
 from harness.series.tree import apply_texts
 
 # One case of test_freezer fails on the base with this.
@@ -121,7 +121,7 @@ def _each(bench: Bench) -> Callable[[Tally], None]:
             else:
                 tally.good()
         source = bench.kernels().source
-        series = read_series(context.paths.repo / "patches")
+        series = load_series(context.paths)
         with bench.workshop() as kernel_of:
             for topic in dict.fromkeys(entry.topic for entry in series.entries):
                 own = [(e.file, series.text(e.file)) for e in series.entries if e.topic == topic]
@@ -151,7 +151,7 @@ def _off(bench: Bench) -> Callable[[Tally], None]:
         paths, ui = bench.context.paths, bench.context.ui
         source, applied = verified_series(paths, ui)
         table = read_table(paths.repo / "kconfig")
-        missing = read_series(paths.repo / "patches").symbols() - set(table)
+        missing = load_series(paths).symbols() - set(table)
         for name in sorted(missing):
             tally.bad(f"kconfig/{TABLE} does not say which objects CONFIG_{name} must not change")
         if not table:

@@ -14,13 +14,13 @@ from harness.check.station import StationResult, closing_line
 from harness.core.paths import Paths
 from harness.guest.qemu import find_qemu
 from harness.pipeline.run import host_facts
-from harness.series.series import read_series
+from harness.series.series import load_series
 from harness.source.pin import load_pin
 
 
 def summary_text(results: Sequence[StationResult], paths: Paths, command: str) -> str:
     """Return the summary as Markdown: what ran where, and each station's line."""
-    pin = load_pin(paths.repo / "pin.toml")
+    pin = load_pin(paths.pin_file)
     here = host_line(host_facts())
     extra = area_configs(paths.repo / "selftests")
     config = request_hash(find_set(paths.repo / "kconfig", "prod"), root=paths.repo, extra=extra)
@@ -34,7 +34,7 @@ def summary_text(results: Sequence[StationResult], paths: Paths, command: str) -
         "| | |",
         "|---|---|",
         f"| kernel | {pin.version}, tree `{pin.tree}` |",
-        f"| series | {len(read_series(paths.repo / 'patches').files)} patches |",
+        f"| series | {len(load_series(paths).files)} patches |",
         f"| config | prod, `{config}` |",
         f"| compiler | {toolchain.id} |",
         f"| QEMU | {'.'.join(map(str, find_qemu(paths).version))} |",

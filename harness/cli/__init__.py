@@ -7,6 +7,7 @@ import importlib
 import json
 import signal
 import sys
+from pathlib import Path
 from types import FrameType, ModuleType
 
 from harness import __version__
@@ -21,6 +22,7 @@ VERBS: dict[str, str] = {
     "check": "lint, types, unit tests and the lanes this host can do",
     "doctor": "say what this host offers and what is missing",
     "tree": "get the pinned kernel with the series applied, and print where",
+    "rebase": "carry the series to another kernel, with a report on each patch",
     "refresh": "write edited commits of the worktree back into patches/",
     "lint": "check the form of patches/ and kconfig/",
     "config": "make and explain a kernel configuration",
@@ -64,6 +66,12 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
         )
         sub.add_argument("--json", action="store_true", help="answer in JSON on stdout")
         sub.add_argument(
+            "--pin",
+            type=Path,
+            metavar="FILE",
+            help="another pin than pin.toml, with the series that was rebased onto it",
+        )
+        sub.add_argument(
             "--yes", action="store_true", help="install missing host packages (as root or by sudo)"
         )
         module.add_arguments(sub)
@@ -78,8 +86,9 @@ def main(argv: list[str] | None = None) -> int:
     # Ended from outside, a verb must take its make and its guests along.
     signal.signal(signal.SIGTERM, _interrupted)
     signal.signal(signal.SIGINT, _interrupted)
-    context = Context(Paths.discover(), Ui(), json=args.json, yes=args.yes)
+    context = Context(Paths.discover(pin=args.pin), Ui(), json=args.json, yes=args.yes)
     try:
+        _provide(args.verb, context)
         outcome: Outcome = load_verb(args.verb).run(args, context)
     except KseriesError as error:
         outcome = Outcome(error.code, {"error": error.as_json()})
@@ -94,6 +103,17 @@ def main(argv: list[str] | None = None) -> int:
         print(outcome.text)
     sys.stdout.flush()
     return int(outcome.code)
+
+
+def _provide(verb: str, context: Context) -> None:
+    """Put programs on PATH that this pin's kernel wants newer than the host table does."""
+    from harness.host.deps import load_capabilities
+
+    if any(row.minimum and row.serves(verb) for row in load_capabilities()):
+        from harness.host.newer import provide
+        from harness.source.pin import load_pin
+
+        provide(context.paths, load_pin(context.paths.pin_file).needs, verb, context.ui)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

@@ -60,12 +60,12 @@ def _configure(args: argparse.Namespace, context: Context, kconfig_dir: Path) ->
     from harness.build.symbols import Symbols
     from harness.build.toolchain import detect_toolchain
     from harness.core.lock import locked
-    from harness.series.series import read_series
+    from harness.series.series import load_series
 
     paths = context.paths
     verified, applied = prepare(paths, context.ui, args.source)
     tree = applied.base_tree if args.base else applied.top_tree
-    later = read_series(paths.repo / "patches").symbols() if args.base else ()
+    later = load_series(paths).symbols() if args.base else ()
     src = kconfig_tree(paths, verified.git, tree)
     toolchain = detect_toolchain()
     build = src.parent / f"{src.name}-{args.set}-{paths.clone_id}"

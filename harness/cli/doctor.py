@@ -8,6 +8,7 @@ import dataclasses
 from harness.core.context import Context, Outcome
 from harness.core.errors import Exit
 from harness.host.doctor import capability_checks, machine_checks
+from harness.source.pin import load_pin
 
 DESCRIPTION = """\
 Look at the host: programs, headers, versions, accelerator, memory and disk.
@@ -17,7 +18,8 @@ accelerator is probed by booting a few bytes and timing them, because a
 EXAMPLE = """\
   kseries doctor              a table
   kseries doctor --json       the same for a program
-  kseries doctor --no-probe   without booting anything"""
+  kseries doctor --no-probe   without booting anything
+  kseries doctor --pin pins/7.2.8.toml   what that kernel needs of the host"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Examine the host and print a table."""
-    pairs = capability_checks()
+    pairs = capability_checks(context.paths, load_pin(context.paths.pin_file).needs)
     checks = [*machine_checks(context.paths), *(check for _, check in pairs)]
     qemu = next(f for f, _ in pairs if f.capability.name == "qemu")
     accel = "not probed"

@@ -6,7 +6,7 @@ import argparse
 
 from harness.core.context import Context, Outcome
 from harness.series.refresh import refresh
-from harness.series.series import read_series
+from harness.series.series import load_series
 from harness.source.pin import load_pin
 from harness.source.store import ensure_source
 
@@ -34,15 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Refresh patches/."""
     paths = context.paths
-    source = ensure_source(paths, load_pin(paths.repo / "pin.toml"), context.ui)
-    done = refresh(paths, source, read_series(paths.repo / "patches"), context.ui)
+    source = ensure_source(paths, load_pin(paths.pin_file), context.ui)
+    done = refresh(paths, source, load_series(paths), context.ui)
+    series = load_series(paths)
     lines = list(done.said)
     for word, files in (
         ("changed", done.changed),
         ("added", done.added),
         ("removed", done.removed),
     ):
-        lines += [f"{word:8} patches/{file}" for file in files]
+        lines += [f"{word:8} patches/{series.name(file)}" for file in files]
     touched = len(done.changed) + len(done.added) + len(done.removed)
     lines.append(
         f"{len(done.applied.patches)} patches, {touched} files written or removed, "

@@ -13,20 +13,43 @@ class Paths:
     """The folders of one invocation.
 
     repo: this repository; cache: shared between clones, safe to delete;
-    out: results of this clone (out/<run-id>/ and out/latest).
+    out: results of this clone (out/<run-id>/ and out/latest); pin: another
+    pin file than pin.toml, with which goes the series rebased onto it.
     """
 
     repo: Path
     cache: Path
     out: Path
+    pin: Path | None = None
 
     @classmethod
-    def discover(cls, repo: Path | None = None) -> Paths:
+    def discover(cls, repo: Path | None = None, pin: Path | None = None) -> Paths:
         """Return the paths from the environment (XDG_CACHE_HOME, KSERIES_OUT)."""
         root = (repo or Path(__file__).resolve().parents[2]).resolve()
         home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         out = os.environ.get("KSERIES_OUT")
-        return cls(root, Path(home) / "kseries", Path(out) if out else root / "out")
+        own = pin is None or pin.resolve() == root / "pin.toml"
+        return cls(
+            root,
+            Path(home) / "kseries",
+            Path(out) if out else root / "out",
+            None if own or pin is None else pin.resolve(),
+        )
+
+    @property
+    def pin_file(self) -> Path:
+        """The pin file of this invocation."""
+        return self.pin or self.repo / "pin.toml"
+
+    @property
+    def patches(self) -> Path:
+        """The quilt on pin.toml's kernel."""
+        return self.repo / "patches"
+
+    @property
+    def overlay(self) -> Path | None:
+        """What another pin's series has in place of files of patches/; None for pin.toml."""
+        return self.patches / "on" / self.pin.stem if self.pin else None
 
     @property
     def downloads(self) -> Path:
@@ -65,5 +88,11 @@ class Paths:
 
     @property
     def worktree(self) -> Path:
-        """The kernel worktree a developer edits for this clone."""
-        return self.cache / "trees" / self.clone_id / "linux"
+        """The kernel worktree a developer edits for this clone and pin."""
+        name = f"linux-{self.pin.stem}" if self.pin else "linux"
+        return self.cache / "trees" / self.clone_id / name
+
+    @property
+    def rebasing(self) -> Path:
+        """Where a rebase onto this pin is under way; gone when it has ended."""
+        return self.cache / "trees" / self.clone_id / f"rebase-{self.pin_file.stem}"

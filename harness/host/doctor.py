@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.paths import Paths
-from harness.host.deps import Finding, examine, load_capabilities
+from harness.host.deps import (
+    Capability,
+    Finding,
+    examine,
+    load_capabilities,
+    parse_version,
+)
+from harness.host.newer import unpacked
 
 # What a first run writes: git 0.4, two builds of 1.7 + 1.6 each, selftests and downloads.
 DISK_NEED_GB = 12.0
@@ -26,11 +34,18 @@ class Check:
     next_step: str = ""
 
 
-def capability_checks() -> list[tuple[Finding, Check]]:
-    """Examine every row of the package table."""
+def capability_checks(
+    paths: Paths, needs: Sequence[tuple[str, str]] = ()
+) -> list[tuple[Finding, Check]]:
+    """Examine every row of the package table; needs: what a pin's kernel asks beyond it."""
     rows = []
+    wanted = dict(needs)
     for capability in load_capabilities():
         finding = examine(capability)
+        version = wanted.get(capability.name, "")
+        if version and finding.usable and parse_version(finding.version) < parse_version(version):
+            rows.append((finding, _newer(paths, capability, finding, version)))
+            continue
         packages = " ".join(capability.debian)
         if finding.missing:
             state = "limited" if capability.optional else "missing"
@@ -43,6 +58,16 @@ def capability_checks() -> list[tuple[Finding, Check]]:
             state, detail, step = "ok", finding.version or "present", ""
         rows.append((finding, Check(capability.name, state, detail, step)))
     return rows
+
+
+def _newer(paths: Paths, row: Capability, finding: Finding, version: str) -> Check:
+    """Say how a program that is too old for the pin's kernel alone will be had."""
+    program = row.needs[0]
+    old = f"{finding.version} is older than {version}, which {paths.pin_file.name} needs"
+    if folder := unpacked(paths, program, version):
+        return Check(row.name, "ok", f"{folder.parent.name}, unpacked beside the host's ({old})")
+    step = f"`kseries build --pin {paths.pin_file}` unpacks one of a newer Debian in its cache"
+    return Check(row.name, "limited", f"{old}: {row.why}", step)
 
 
 def machine_checks(paths: Paths) -> list[Check]:

@@ -84,11 +84,11 @@ def _install_newer(prefix: list[str], finding: Finding) -> None:
     """Install one capability, from backports where the suite's own is too old."""
     names = list(finding.capability.debian)
     _, codename = distribution()
-    mirrors = _mirrors(codename)
+    mirrors = mirrors_of(codename)
     print(f"installing {' '.join(names)} ({finding.capability.why})", file=sys.stderr)
     if mirrors:
         try:
-            with _private_lists(mirrors, codename) as options:
+            with private_lists(mirrors, (codename, f"{codename}-backports")) as options:
                 _apt(prefix, [*options, "update"], quiet=True)
                 suite = ["-t", f"{codename}-backports"]
                 _apt(prefix, [*options, "install", *APT, *suite, *names])
@@ -99,7 +99,7 @@ def _install_newer(prefix: list[str], finding: Finding) -> None:
         _apt(prefix, ["install", *APT, *names])
 
 
-def _mirrors(codename: str) -> list[str]:
+def mirrors_of(codename: str) -> list[str]:
     """Return the Debian repositories that apt already uses for this suite."""
     done = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"],
@@ -116,11 +116,12 @@ def _mirrors(codename: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _private_lists(mirrors: list[str], codename: str) -> Iterator[list[str]]:
+def private_lists(mirrors: list[str], suites: tuple[str, ...]) -> Iterator[list[str]]:
     """Yield apt options for lists and cache of their own, removed afterwards.
 
-    Both suites are named, because backports alone cannot resolve; lists of
-    their own, because an update with foreign sources erases the shared ones.
+    suites: backports alone cannot resolve, the suite itself goes with them.
+    Lists of their own, because an update with foreign sources erases the
+    shared ones.
     """
     with tempfile.TemporaryDirectory(prefix="kseries-apt-", dir="/var/tmp") as name:
         root = Path(name)
@@ -128,11 +129,7 @@ def _private_lists(mirrors: list[str], codename: str) -> Iterator[list[str]]:
         for folder in ("lists/partial", "cache/archives/partial"):
             (root / folder).mkdir(parents=True)
         source = root / "sources.list"
-        lines = [
-            f"deb {mirror} {suite} main\n"
-            for mirror in mirrors
-            for suite in (codename, f"{codename}-backports")
-        ]
+        lines = [f"deb {mirror} {suite} main\n" for mirror in mirrors for suite in suites]
         source.write_text("".join(lines), encoding="utf-8")
         yield [
             "-o", f"Dir::State::lists={root}/lists",

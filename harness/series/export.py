@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import Exit, KseriesError
@@ -88,7 +88,7 @@ def export_commit(source: Source, commit: str, notes: str, objects: Path | None 
     if added and added not in notes:
         notes = f"{notes}\n\n{added}" if notes else added
     if message != content.message:
-        commit = _recommit(source, content, message, objects)
+        commit = recommit(source, replace(content, message=message), objects)
     with tempfile.TemporaryDirectory(prefix="kseries-export-") as folder:
         git(
             *FORMAT_PATCH, "-q", "-o", folder, "-1", commit, repo=source.git, env=borrowing(objects)
@@ -125,7 +125,8 @@ def check_survives(source: Source, before: str, after: str, objects: Path | None
             )
 
 
-def _recommit(source: Source, content: Commit, message: bytes, objects: Path | None) -> str:
+def recommit(source: Source, content: Commit, objects: Path | None = None) -> str:
+    """Make a commit of this content in the store, and return its id."""
     name, mail, date = re.fullmatch(r"(.*) <(.*)> (\d+ [+-]\d{4})", content.author).groups()  # type: ignore[union-attr]
     parents = [word for parent in content.parents for word in ("-p", parent)]
     made = git(
@@ -133,7 +134,7 @@ def _recommit(source: Source, content: Commit, message: bytes, objects: Path | N
         content.tree,
         *parents,
         repo=source.git,
-        stdin=message,
+        stdin=content.message,
         env={
             **borrowing(objects),
             "GIT_AUTHOR_NAME": name,

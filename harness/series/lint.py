@@ -13,9 +13,15 @@ from pathlib import Path
 
 from harness.core.paths import Paths
 from harness.core.ui import Ui
-from harness.series.patchfile import PatchFile, PatchSyntaxError, parse_patch, strip_index
+from harness.series.patchfile import (
+    PatchFile,
+    PatchSyntaxError,
+    parse_patch,
+    strip_index,
+    strip_places,
+)
 from harness.series.refresh import canonical_texts
-from harness.series.series import Finding, Series, scan_series, series_text
+from harness.series.series import Finding, Series, listing_name, scan_series, series_text
 from harness.series.tree import apply_texts
 from harness.source.gitrepo import IDENTITY
 from harness.source.store import Source
@@ -31,17 +37,16 @@ _SYMBOL = re.compile(r"(CONFIG_\w+)=(\S+|\".*\")|# (CONFIG_\w+) is not set")
 _REFRESH = "`kseries refresh` writes it in canonical form"
 
 
-def lint_patches(folder: Path) -> tuple[Series, list[Finding]]:
-    """Check patches/ as far as that needs no kernel."""
-    series, findings = scan_series(folder)
+def lint_patches(folder: Path, shared: Path | None = None) -> tuple[Series, list[Finding]]:
+    """Check patches/ (or the series in folder, see Series.shared) without a kernel."""
+    series, findings = scan_series(folder, shared)
     file = folder / "series"
     if not findings and file.is_file() and file.read_text() != series_text(series):
-        findings.append(
-            Finding("patches/series", "it is not in canonical form (blank lines)", _REFRESH)
-        )
+        name = listing_name(folder, shared)
+        findings.append(Finding(name, "it is not in canonical form (blank lines)", _REFRESH))
     for name in series.files:
-        if (folder / name).is_file():
-            findings += lint_patch(name, series.text(name))
+        if series.path(name).is_file():
+            findings += lint_patch(series.name(name), series.text(name))
     return series, findings
 
 
@@ -68,11 +73,15 @@ def lint_canonical(paths: Paths, source: Source, series: Series, ui: Ui) -> list
     findings = []
     fresh = canonical_texts(source, texts, applied)
     for (name, text), (_, wanted) in zip(texts, fresh, strict=True):
-        if text != wanted:
+        # A file that two kernels share has the line numbers of the other one.
+        shared = series.path(name) != series.folder / name
+        if strip_places(text) != strip_places(wanted) if shared else text != wanted:
             pairs = zip(text.split("\n"), wanted.split("\n"), strict=False)
             line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 1)
             findings.append(
-                Finding(f"patches/{name}:{line}", "it is not in canonical form", _REFRESH)
+                Finding(
+                    f"patches/{series.name(name)}:{line}", "it is not in canonical form", _REFRESH
+                )
             )
     return findings
 

@@ -36,6 +36,7 @@ _HEADER = re.compile(r"([!-9;-~]+):(.*)", re.S)
 _STAT_TOTAL = re.compile(r" \d+ files? changed(, \d+ insertions?\(\+\))?(, \d+ deletions?\(-\))?")
 _STAT_FILE = re.compile(r" .*\S +\| +(\d+( [+-]+)?|Bin( .*)?|Unmerged)")
 _STAT_SUMMARY = re.compile(r" (create|delete|mode|rename|copy|rewrite) .*")
+_PLACE = re.compile(r"(?m)^@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*$")
 _INDEX = re.compile(r"index [0-9a-f]+\.\.[0-9a-f]+( [0-7]{6})?\n")
 _PATCH_TAG = re.compile(r"\[[^]]*PATCH[^]]*\]\s*")
 
@@ -186,6 +187,11 @@ def strip_index(diff: str) -> str:
         else part
         for part in parts
     )
+
+
+def strip_places(text: str) -> str:
+    """Remove where hunks are: what is left is equal for one change to two kernels."""
+    return _PLACE.sub(r"@@ -\1 +\2 @@", text)
 
 
 def read_text(path: Path) -> str:

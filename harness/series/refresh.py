@@ -8,8 +8,8 @@ or no worktree at all, the files of patches/ are brought into canonical form.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import Exit, KseriesError
@@ -20,8 +20,9 @@ from harness.core.ui import Ui
 from harness.series import worktree as wt
 from harness.series.export import check_survives, export_commit, read_commit
 from harness.series.notes import Placed, place, read_note
+from harness.series.overlay import origins_after, own_files, save_origins
 from harness.series.patchfile import encode, parse_patch
-from harness.series.series import Entry, Series, read_series, series_text
+from harness.series.series import Entry, Series, load_series, series_text
 from harness.series.tree import Applied, apply_series, apply_texts
 from harness.source.gitrepo import git
 from harness.source.store import Source
@@ -75,18 +76,19 @@ def _canonicalise(paths: Paths, source: Source, series: Series, ui: Ui) -> Refre
     applied = apply_texts(paths, source, fresh, ui)
     for old, new in zip(before.patches, applied.patches, strict=True):
         check_survives(source, old.commit, new.commit)
-    changed, added, removed = _write(series, series.entries, fresh)
+    own = _own(paths, source, series, fresh, applied, ui=ui)
+    changed, added, removed = write_series(series, series.entries, fresh, own)
     return Refreshed(applied, changed, added, removed, ())
 
 
 def _follow(paths: Paths, source: Source, done: Refreshed, ui: Ui) -> Refreshed:
     """Let a worktree without new commits follow what patches/ now says."""
     worktree = paths.worktree
-    series = read_series(paths.repo / "patches")
+    series = load_series(paths)
     head = read_commit(source, wt.head_commit(worktree), worktree / ".git" / "objects")
     if head.tree == done.applied.top_tree:
         with locked(worktree.parent / ".lock", on_wait=ui.line):
-            _settle(worktree, source, series, done.applied)
+            settle(worktree, source, series, done.applied)
     elif wt.edited_files(worktree):
         said = "the worktree has uncommitted edits and stays on the series as it was before"
         return Refreshed(done.applied, done.changed, done.added, done.removed, (*done.said, said))
@@ -102,9 +104,9 @@ def _from_worktree(paths: Paths, source: Source, series: Series, ui: Ui) -> Refr
     if state is None or state.base != source.base_commit:
         raise KseriesError(
             Exit.USAGE,
-            "the worktree was made from another pin than pin.toml names now",
+            f"the worktree was made from another pin than {paths.pin_file.name} names now",
             where=str(worktree),
-            hint="`git checkout pin.toml`, refresh, and change the pin again",
+            hint=f"`git checkout {paths.pin_file.name}`, refresh, and change the pin again",
         )
     branch = _branch(worktree)
     commits = [commit.id for commit in branch]
@@ -125,8 +127,9 @@ def _from_worktree(paths: Paths, source: Source, series: Series, ui: Ui) -> Refr
     for commit, patch in zip(commits, applied.patches, strict=True):
         check_survives(source, commit, patch.commit, objects)
     entries = _entries(series, placed, [entry for entry, _, _ in pending])
-    changed, added, removed = _write(series, entries, texts)
-    _settle(worktree, source, read_series(series.folder), applied)
+    own = _own(paths, source, series, texts, applied, ui=ui)
+    changed, added, removed = write_series(series, entries, texts, own)
+    settle(worktree, source, load_series(paths), applied)
     said = [text for spot in placed for text in spot.said]
     said += [f"no longer in the series: {file}" for file in removed]
     left = wt.edited_files(worktree)
@@ -187,22 +190,48 @@ def _entries(
     return (*made, *(entry for entry in pending if entry.file not in done))
 
 
-def _write(
-    series: Series, entries: Sequence[Entry], texts: Sequence[tuple[str, str]]
+def _own(
+    paths: Paths,
+    source: Source,
+    series: Series,
+    texts: Sequence[tuple[str, str]],
+    applied: Applied,
+    *,
+    ui: Ui,
+) -> frozenset[str]:
+    """Return the files that the series keeps itself: all, unless it shares another's."""
+    if series.shared is None:
+        return frozenset(file for file, _ in texts)
+    return own_files(paths, source, series.shared, texts, applied, ui=ui)
+
+
+def write_series(
+    series: Series,
+    entries: Sequence[Entry],
+    texts: Sequence[tuple[str, str]],
+    own: Collection[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Write what differs; return the files changed, added and removed."""
-    changed, added = [], []
+    """Write what differs; return the files changed, added and removed.
+
+    own: the files to keep in series.folder; the others are those it shares.
+    """
+    changed: list[str] = []
+    added: list[str] = []
+    before = set(series.files)
     for file, text in texts:
         path = series.folder / file
-        data = encode(text)
-        if not path.exists():
-            added.append(file)
-        elif path.read_bytes() != data:
-            changed.append(file)
-        else:
+        data = encode(text) if file in own else None
+        if data == (path.read_bytes() if path.is_file() else None):
             continue
-        write_atomic(path, data)
-    listing = series_text(Series(series.folder, tuple(entries), series.preamble, series.trailing))
+        (changed if file in before else added).append(file)
+        if data is None:
+            path.unlink()
+        else:
+            write_atomic(path, data)
+    if series.shared is not None:
+        there = {file for file in own if (series.folder / file).is_file()}
+        save_origins(series.folder, origins_after(series, sorted(there)))
+    listing = series_text(replace(series, entries=tuple(entries)))
     path = series.folder / "series"
     if listing != (path.read_text(encoding="utf-8") if path.exists() else ""):
         write_atomic(path, listing)
@@ -213,7 +242,7 @@ def _write(
     return tuple(changed), tuple(added), tuple(removed)
 
 
-def _settle(worktree: Path, source: Source, series: Series, applied: Applied) -> None:
+def settle(worktree: Path, source: Source, series: Series, applied: Applied) -> None:
     """Move HEAD to the canonical commits; their tree is HEAD's, so no file is touched."""
     git("reset", "-q", "--soft", applied.top_commit, repo=worktree)
     wt.remember(worktree, source, series, applied)

@@ -56,7 +56,15 @@ def apply_series(paths: Paths, source: Source, series: Series, ui: Ui) -> Applie
     hold `patch`, `applied` (the files before it) and, where git says so,
     `file`, `line` and `hunk`.
     """
-    return apply_texts(paths, source, series.texts(), ui)
+    try:
+        return apply_texts(paths, source, series.texts(), ui)
+    except KseriesError as error:
+        file = error.details.get("patch", "")
+        if series.shared is not None and file in series.files:
+            error.where = error.where.replace(f"patches/{file}", f"patches/{series.name(file)}")
+            error.hint = "the patch in patches/ has changed since: `kseries rebase` again, or put "
+            error.hint += f"a form of it for this kernel into {series.folder / file}"
+        raise
 
 
 def apply_texts(paths: Paths, source: Source, texts: Sequence[tuple[str, str]], ui: Ui) -> Applied:
@@ -68,7 +76,7 @@ def apply_texts(paths: Paths, source: Source, texts: Sequence[tuple[str, str]], 
             ui.step("apply patches", len(texts)) as step,
             tempfile.TemporaryDirectory(prefix="kseries-apply-") as folder,
         ):
-            work = _Work(source.git, Path(folder), done[-1].tree if done else source.tree)
+            work = Work(source.git, Path(folder), done[-1].tree if done else source.tree)
             for file, text in rest:
                 step.update(len(done), file)
                 parent = done[-1].commit if done else source.base_commit
@@ -121,8 +129,11 @@ def _recorded(paths: Paths, source: Source, texts: Sequence[tuple[str, str]]) ->
     return done
 
 
-class _Work:
-    """An index in a scratch folder, on which patches are applied one by one."""
+class Work:
+    """An index in a scratch folder, on which patches are applied one by one.
+
+    store: the repository that has the tree and gets the new objects.
+    """
 
     def __init__(self, store: Path, folder: Path, tree: str) -> None:
         self.store = store
@@ -131,6 +142,7 @@ class _Work:
         git("read-tree", tree, repo=store, env=self.env)
 
     def apply(self, file: str, text: str, parent: str) -> AppliedPatch:
+        """Apply one patch file's text and commit it on parent; raises KseriesError(APPLY)."""
         message, diff = self.folder / "message", self.folder / "diff"
         data = encode(text)
         mail = git(

@@ -71,7 +71,7 @@ def ensure_worktree(paths: Paths, source: Source, series: Series, applied: Appli
     with locked(worktree.parent / ".lock", on_wait=ui.line):
         wanted = state_of(source, series, applied)
         if not is_made(worktree):
-            _make(paths, source, ui)
+            make_repository(worktree, source, ui)
         elif load_state(worktree) == wanted and top_commit(worktree) == applied.top_commit:
             return worktree
         else:
@@ -157,7 +157,7 @@ def refuse_to_lose(worktree: Path) -> None:
 
 def move(worktree: Path, source: Source, applied: Applied, ui: Ui) -> None:
     """Check `applied` out on the branch; git itself refuses to overwrite stray files."""
-    _borrow(worktree, source)
+    borrow(worktree, source)
     with ui.step(f"check out Linux {source.pin.version} + {len(applied.patches)} patches"):
         git("checkout", "-q", "-B", BRANCH, applied.top_commit, repo=worktree, code=Exit.USAGE)
 
@@ -178,9 +178,8 @@ def remember(worktree: Path, source: Source, series: Series, applied: Applied) -
     write_atomic(worktree / ".git" / "kseries.json", json.dumps(body, indent=1) + "\n")
 
 
-def _make(paths: Paths, source: Source, ui: Ui) -> None:
+def make_repository(worktree: Path, source: Source, ui: Ui) -> None:
     """Make the repository without a checkout; it appears whole or not at all."""
-    worktree = paths.worktree
     size = max((artefact.size for artefact in source.pin.artefacts), default=0)
     need = size * _CHECKOUT_RATIO
     ui.line(f"the worktree will take {need / 1e9:.1f} GB: {worktree}")
@@ -211,7 +210,7 @@ def _make(paths: Paths, source: Source, ui: Ui) -> None:
     partial.rename(worktree)
 
 
-def _borrow(worktree: Path, source: Source) -> None:
+def borrow(worktree: Path, source: Source) -> None:
     """Let the worktree see the store's objects, beside those of an earlier pin."""
     info = worktree / ".git" / "objects" / "info"
     info.mkdir(parents=True, exist_ok=True)

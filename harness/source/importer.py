@@ -15,7 +15,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -117,7 +117,48 @@ def import_git(origin: Path, store: Path, pin: Pin, ui: Ui) -> None:
         step.note = f"tree {pin.tree[:12]} verified"
 
 
-def _quarantined(store: Path, pin: Pin, origin: str, fill: Callable[[Path], _Imported]) -> None:
+def measure_archive(archive: Path, folder: Path, pin: Pin, ui: Ui) -> tuple[Pin, Facts]:
+    """Import a tarball that no pin knows yet; return its pin, and what was seen.
+
+    folder: where stores lie; the kernel is there afterwards under its tree id.
+    pin: what is known: `excluded`, artefacts, needs; version, tag and tree
+    come from the tarball.  Raises KseriesError(PIN) for what is no kernel.
+    """
+    store = folder / "unknown.git"
+    seen: list[tuple[Pin, Facts]] = []
+    with archive.open("rb", buffering=0) as file, ui.step(f"read {archive.name}") as step:
+
+        def know(imported: _Imported) -> Pin:
+            version = imported.facts.version
+            if not version or imported.facts.debian_patches:
+                raise mismatch(pin, imported.tree, imported.facts, str(archive))
+            known = replace(pin, version=version, tag=f"v{version}", tree=imported.tree)
+            seen.append((known, imported.facts))
+            return known
+
+        def progress(facts: Facts) -> None:
+            step.update(None, f"{facts.files} files")
+
+        def fill(repo: Path) -> _Imported:
+            return _fast_import(repo, pin, lambda out: _read_tar(file, pin, out, progress))
+
+        _quarantined(store, pin, str(archive), fill, know)
+        step.note = f"tree {seen[0][0].tree[:12]}"
+    final = folder / f"{seen[0][0].tree}.git"
+    if final.exists():
+        shutil.rmtree(store)
+    else:
+        store.rename(final)
+    return seen[0]
+
+
+def _quarantined(
+    store: Path,
+    pin: Pin,
+    origin: str,
+    fill: Callable[[Path], _Imported],
+    know: Callable[[_Imported], Pin] | None = None,
+) -> None:
     quarantine = store.with_name(f"{store.name}.quarantine")
     # Whoever holds the store's lock is alone: what lies here was left by a killed run.
     shutil.rmtree(quarantine, ignore_errors=True)
@@ -142,6 +183,8 @@ def _quarantined(store: Path, pin: Pin, origin: str, fill: Callable[[Path], _Imp
                 where=origin,
                 hint=OTHER,
             ) from None
+        if know is not None:
+            pin = know(imported)
         if imported.tree != pin.tree:
             raise mismatch(pin, imported.tree, imported.facts, origin)
         _finish(quarantine, pin)
@@ -224,7 +267,7 @@ def _copy_tree(origin: Path, tree: str, repo: Path, pin: Pin) -> _Imported:
     for entry in filter(None, listing.split("\0")):
         path = entry.partition("\t")[2]
         facts.see(path)
-        if not pin.excludes(path):
+        if not pin.excluding(path):
             kept.append(entry + "\0")
     makefile = git("cat-file", "blob", f"{tree}:Makefile", repo=repo, check=False)
     facts.makefile = makefile.stdout.encode()

@@ -1,10 +1,14 @@
-"""pin.toml: which kernel everything is built on, and how to know it is that one."""
+"""pin.toml: which kernel everything is built on, and how to know it is that one.
+
+pins/*.toml have the same form: other bases, onto which the series is rebased.
+`kseries tree --pin-of TARBALL` writes one.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 from harness.core.errors import Exit, KseriesError
 
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?(-rc\d+)?")
-_PIN_KEYS = {"version", "tag", "tree", "excluded", "artefact"}
+_PIN_KEYS = {"version", "tag", "tree", "excluded", "artefact", "needs"}
 _ARTEFACT_KEYS = {"name", "kind", "sha256", "sha1", "size", "url"}
 KINDS = ("debian-orig", "kernel.org")
 
@@ -38,7 +42,9 @@ class Pin:
     """A kernel release and its identity.
 
     tree: the git tree id after the `excluded` paths (files or folders) are
-    removed; tag: its name in a git repository of the stable kernels.
+    removed; tag: its name in a git repository of the stable kernels; needs:
+    (capability of the host table, version) where this kernel wants a newer
+    one than the table says.
     """
 
     version: str
@@ -46,10 +52,12 @@ class Pin:
     tree: str
     excluded: tuple[str, ...]
     artefacts: tuple[Artefact, ...]
+    needs: tuple[tuple[str, str], ...] = ()
 
-    def excludes(self, path: str) -> bool:
-        """Whether path, relative to the kernel's root, is left out."""
-        return any(path == name or path.startswith(f"{name}/") for name in self.excluded)
+    def excluding(self, path: str) -> str:
+        """Return the entry of `excluded` that path, relative to the root, falls under, or ""."""
+        names = (n for n in self.excluded if path == n or path.startswith(f"{n}/"))
+        return next(names, "")
 
 
 class _BadPinError(Exception):
@@ -65,14 +73,14 @@ def load_pin(path: Path) -> Pin:
             Exit.USAGE,
             "the pin file is missing",
             where=str(path),
-            hint="restore it: `git checkout pin.toml`",
+            hint=f"restore it: `git checkout {path.name}`, or name one of pins/",
         ) from None
     except (_BadPinError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KseriesError(
             Exit.USAGE,
             f"the pin file cannot be used: {error}",
             where=str(path),
-            hint="its fields are explained in harness/source/pin.py; compare `git diff pin.toml`",
+            hint="its fields are explained in harness/source/pin.py; compare `git diff`",
         ) from None
 
 
@@ -101,7 +109,36 @@ def parse_pin(text: str) -> Pin:
         tree,
         tuple(excluded),
         tuple(_artefact(item, number) for number, item in enumerate(artefacts, 1)),
+        _needs(data.get("needs", {})),
     )
+
+
+def pin_text(pin: Pin, remarks: Sequence[str]) -> str:
+    """Return the text of a pin file that parse_pin reads back; remarks: lines of its head."""
+    out = [f"# {line}".rstrip() for line in remarks]
+    out += ["", f'version = "{pin.version}"', f'tag = "{pin.tag}"', f'tree = "{pin.tree}"', ""]
+    out += ["# What Debian's orig tarball leaves out.", "excluded = ["]
+    out += [*(f'    "{name}",' for name in pin.excluded), "]"]
+    for item in pin.artefacts:
+        out += ["", "[[artefact]]", f'name = "{item.name}"', f'kind = "{item.kind}"']
+        out += [f'sha256 = "{item.sha256}"', f"size = {item.size}"]
+        if item.sha1:
+            out += ["# What snapshot archives file it under.", f'sha1 = "{item.sha1}"']
+        if item.url:
+            out.append(f'url = "{item.url}"')
+    if pin.needs:
+        out += ["", "# Of the host, where harness/host/packages.toml asks for less.", "[needs]"]
+        out += [f'{name} = "{version}"' for name, version in pin.needs]
+    return "\n".join(out) + "\n"
+
+
+def _needs(data: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(data, dict):
+        raise _BadPinError("`needs` must be a table: capability = version")
+    for name, version in data.items():
+        if not isinstance(version, str) or not re.fullmatch(r"\d+(\.\d+)*", version):
+            raise _BadPinError(f'`{name}` in [needs] must be a version like "1.26"')
+    return tuple(data.items())
 
 
 def _artefact(data: Mapping[str, Any], number: int) -> Artefact:

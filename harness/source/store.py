@@ -17,7 +17,7 @@ from harness.source.importer import BASE_REF, import_archive, import_folder, imp
 from harness.source.pin import Pin
 
 # Bytes of a store for each byte of its tarball: 336 MB for 157 MB.
-_STORE_RATIO = 2.5
+STORE_RATIO = 2.5
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def ensure_source(paths: Paths, pin: Pin, ui: Ui, source: str | None = None) -> 
             return found
         shutil.rmtree(store, ignore_errors=True)
         size = max((artefact.size for artefact in pin.artefacts), default=0)
-        need = int(size * _STORE_RATIO)
+        need = int(size * STORE_RATIO)
         ui.line(f"Linux {pin.version} will take {(need + size) / 1e9:.1f} GB in {paths.cache}")
         need_space(paths.git, need, f"importing Linux {pin.version}")
         if source:

@@ -33,6 +33,7 @@ class Facts:
     files: int = 0
     makefile: bytes = field(default=b"", repr=False)
     debian_patches: bool = False
+    left_out: set[str] = field(default_factory=set, repr=False)
 
     @property
     def version(self) -> str:
@@ -146,7 +147,8 @@ def write_fast_import(
             facts.makefile = member.data
         if facts.files % 512 == 0:
             progress(facts)
-        if pin.excludes(member.path):
+        if left := pin.excluding(member.path):
+            facts.left_out.add(left)
             continue
         head = b"M %s inline %s\ndata %d\n" % (
             member.mode.encode(),

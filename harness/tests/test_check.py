@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from harness.build.kernel import Kernel
 from harness.check import mutants as mutants_module
 from harness.check.choose import chosen
 from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
-from harness.check.resume import Ledger, commit_of, state_of_repository
+from harness.check.resume import Ledger, commit_of, state_of_repository, state_of_series
 from harness.check.slow import slow_stations
 from harness.check.station import Station, StationResult, Tally
 from harness.check.stations import Bench, count_junit
@@ -230,6 +231,29 @@ def test_tools_are_tested_from_the_mutants_own_tree(monkeypatch: pytest.MonkeyPa
     with pytest.raises(StopIteration):
         mutants_module._results(bench, Mutant("area", Path("x.patch"), ("one",)), broken)
     assert [(p.base, p.patched) for p in seen] == [(base, broken)]
+
+
+def test_a_series_on_another_pin_has_a_state_of_its_own(repo: Paths) -> None:
+    def write(name: str, text: str) -> None:
+        path = repo.repo / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        subprocess.run(["git", "add", name], cwd=repo.repo, check=True)
+
+    write("pin.toml", "one")
+    write("pins/9.toml", "two")
+    write("patches/series", "")
+    other = dataclasses.replace(repo, pin=repo.repo / "pins/9.toml")
+    before = state_of_series(repo)
+    write("patches/on/9/series", "")
+    assert state_of_series(repo) == before
+    first = state_of_series(other)
+    assert first != before
+    write("patches/on/9/series", "# changed\n")
+    assert state_of_series(repo) == before
+    assert state_of_series(other) != first
+    write("patches/series", "# changed\n")
+    assert state_of_series(repo) != before
 
 
 def test_a_mutant_that_does_not_apply_is_an_error(repo: Paths, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_install_asks_backports_only_for_what_may_come_from_there(
     calls: list[list[str]] = []
     monkeypatch.setattr(install, "may_install", lambda yes: [])
     monkeypatch.setattr(install, "distribution", lambda: ("debian", "bookworm"))
-    monkeypatch.setattr(install, "_mirrors", lambda codename: ["http://mirror.invalid/debian/"])
+    monkeypatch.setattr(install, "mirrors_of", lambda codename: ["http://mirror.invalid/debian/"])
     monkeypatch.setattr(install, "_apt", lambda prefix, words, quiet=False: calls.append(words))
     newer = capability(name="emu", debian=("emu",), backports=True)
     install.ensure([Finding(capability(), ("x",)), Finding(newer, ("emu >= 10",))])

@@ -193,6 +193,20 @@ def test_a_request_that_did_not_take_ends_in_ten(
     assert caught.value.details["symbols"][0]["symbol"] == "CONFIG_HOTPLUG"
 
 
+def test_a_conditional_dependency(tmp_path: Path) -> None:
+    """Linux 7 writes `depends on X if Y`, which counts while Y is set."""
+    (tmp_path / "Kconfig").write_text(
+        'config A\n\tbool "a"\n\n'
+        'config B\n\tbool "b"\n\n'
+        'config C\n\tbool "c"\n\tdepends on A if B # while B is there\n'
+    )
+    for content, met in (("CONFIG_B=y\n", False), ("", True), ("CONFIG_A=y\nCONFIG_B=y\n", True)):
+        (tmp_path / "config").write_text(content + "CONFIG_C=y\n")
+        symbols = Symbols(tmp_path, tmp_path / "config")
+        assert (symbols.value("C") == "y") == met
+    assert symbols.depends_text("C") == "A || !B"
+
+
 def test_an_own_selftests_config_is_strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = _repository(tmp_path, "CONFIG_MMU=y\n")
     with pytest.raises(KseriesError, match="CONFIG_NO_SUCH"):

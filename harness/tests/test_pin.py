@@ -34,10 +34,10 @@ def test_repository_pin() -> None:
 def test_excludes_whole_names_only(tmp_path: Path) -> None:
     (tmp_path / "pin.toml").write_text(GOOD)
     pin = load_pin(tmp_path / "pin.toml")
-    assert pin.excludes("drivers/left/out")
-    assert pin.excludes("drivers/left/out/deep/file.h")
-    assert not pin.excludes("drivers/left/outside.c")
-    assert not pin.excludes("drivers/left")
+    assert pin.excluding("drivers/left/out")
+    assert pin.excluding("drivers/left/out/deep/file.h")
+    assert not pin.excluding("drivers/left/outside.c")
+    assert not pin.excluding("drivers/left")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_nothing_is_applied_twice(two: Two, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> None:
         raise AssertionError("a recorded patch was applied again")
 
-    monkeypatch.setattr("harness.series.tree._Work.apply", fail)
+    monkeypatch.setattr("harness.series.tree.Work.apply", fail)
     assert apply_texts(two.paths, two.source, texts, quiet()) == applied
     # A changed patch is applied, the one before it is not.
     texts[1] = (texts[1][0], texts[1][1].replace("Body.", "Other body."))
