@@ -11,6 +11,7 @@ from harness.lint.checkers import CHECKPATCH, checkpatch, kernel_doc
 from harness.lint.exceptions import excuse, load_exceptions, unused
 from harness.lint.files import excluded_paths, maintainers, spdx
 from harness.lint.ground import ground_of
+from harness.lint.ledger import lint_ledger
 from harness.lint.message import messages
 from harness.lint.numbers import globs_of, load_numbers, numbers_free
 from harness.series.lint import lint_canonical, lint_fragments, lint_patches
@@ -34,6 +35,8 @@ def lint(paths: Paths, ui: Ui) -> Linted:
     folder = paths.repo / "patches"
     series, findings = lint_patches(folder)
     findings += lint_fragments(paths.repo / "kconfig")
+    if not findings:
+        findings += lint_ledger(paths.repo, series)
     skipped = []
     source = open_source(paths, load_pin(paths.repo / "pin.toml"))
     if source is None:
