@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "refresh": "write edited commits of the worktree back into patches/",
     "lint": "check patches/ and kconfig/ as a list and its checkers would",
     "ledger": "write what each patch is switched, tested, measured and described by",
+    "prep": "make mails of a topic for the lists, version by version; sends nothing",
     "config": "make and explain a kernel configuration",
     "build": "build the base and the patched kernel",
     "boot": "boot a kernel on an emulated topology and run a command",
