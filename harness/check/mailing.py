@@ -43,6 +43,10 @@ def mailing(bench: Bench) -> Callable[[Tally], None]:
                         tally.bad(f"{topic}: {problem}", Exit.APPLY)
                     else:
                         tally.good()
+                # What was edited may stand below another topic.
+                shutil.copytree(
+                    bench.context.paths.repo / "patches", copy / "patches", dirs_exist_ok=True
+                )
             shutil.rmtree(paths.cache / "prep" / paths.clone_id, ignore_errors=True)
             tally.note = ", ".join(topics)
             if not topics:
@@ -83,9 +87,10 @@ def there_and_back(paths: Paths, topic: str, ui: Ui) -> list[str]:
 
 
 def edit(paths: Paths, source: Source, topic: str, ui: Ui) -> None:
-    """Let the topic's third patch (or its last) change one line more."""
+    """Let the topic's third patch (or its last) change one line more, in no other's way."""
     series = read_series(paths.repo / "patches")
-    texts = series.texts()
+    names = (*load_topic(paths.repo, topic).after, topic)
+    texts = [pair for name in names for pair in series.texts() if pair[0].startswith(f"{name}/")]
     mine = [file for file, _ in texts if file.startswith(f"{topic}/")]
     target = mine[min(2, len(mine) - 1)]
     applied = apply_texts(paths, source, texts, ui)

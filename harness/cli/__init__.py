@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "bench": "run benchmarks, base against patched and rivals",
     "report": "make the report, JUnit and TAP of a stored run",
     "compare": "show what changed between two stored runs",
+    "export": "a stored run for KernelCI, or as a job for a LAVA lab",
     "ci": "the lanes a CI runs; --full adds the slow ones",
     "clean": "free disk: old builds, results, downloads",
 }
