@@ -56,7 +56,7 @@ area = "spelling"
 maintainers = "MEMORY"
 body = "Read them."
 [changes]
-2 = ["Spell the third one in full"]
+2 = ["Spell the third one in full, for $5"]
 3 = ["Nothing, but again"]
 """
 ME = Person("A Person", "person@example.org")
@@ -162,8 +162,10 @@ def test_round_trip_of_v1_and_of_v2_after_an_edit(desk: Desk) -> None:
     assert second.tree != first.tree
     cover = second.mails[0].text
     assert second.mails[0].subject == "[PATCH DRAFT v2 0/5] mm: Spell numbers"
-    assert "Changes in v2:\n- Spell the third one in full" in cover
+    assert "Changes in v2:\n- Spell the third one in full, for $5\n" in cover
     assert "Range-diff versus v1:" in cover
+    assert second.mails[0].to == first.mails[0].to
+    assert not re.search("^(To|Cc):", cover, re.M)
     assert re.search(r"^3:  \w+ ! 3:  \w+ mm/mmap: Spell 3$", cover, re.M), cover
     assert re.search(r"^2:  \w+ = 2:  \w+ mm/mmap: Spell 2$", cover, re.M), cover
     assert "mmap_III;" in cover
