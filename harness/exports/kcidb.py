@@ -128,7 +128,8 @@ def _test(item: TestResult, number: int, results: Results, origin: str) -> dict[
         **_common(number, "test", item.arm, results, origin),
         "path": path_of("kselftest", item.suite, item.name),
         "status": _STATUS[item.status],
-        "duration": item.seconds,
+        # A case inside a program has no time of its own.
+        **({"duration": item.seconds} if item.seconds else {}),
         "comment": f"{item.suite} {item.name}",
         "misc": {
             "arm": item.arm,
