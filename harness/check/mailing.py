@@ -23,21 +23,21 @@ from harness.source.pin import load_pin
 from harness.source.store import Source, ensure_source
 from harness.submit.prep import Request, prep
 from harness.submit.roundtrip import apply_mails
-from harness.submit.topic import load_topic
+from harness.submit.topic import load_topic, mail_folder
 
 _EDIT = "An edit for the next version.\n"
 
 
 def mailing(bench: Bench) -> Callable[[Tally], None]:
-    """Return the work of the station: each topic of submit/, v1 and v2."""
+    """Return the work of the station: each topic that has a letter, v1 and v2."""
 
     def work(tally: Tally) -> None:
         with copied_repository(bench.context.paths) as copy:
             paths = Paths(copy, bench.context.paths.cache, copy.parent / "out")
-            topics = sorted(path.parent.name for path in (copy / "submit").glob("*/topic.toml"))
+            letters = (copy / "patches").glob("*/mail/topic.toml")
+            topics = sorted(path.parents[1].name for path in letters)
             for topic in topics:
-                for state in (copy / "submit" / topic).glob("state.json"):
-                    state.unlink()
+                (mail_folder(copy, topic) / "state.json").unlink(missing_ok=True)
                 for problem in there_and_back(paths, topic, bench.context.ui):
                     if problem:
                         tally.bad(f"{topic}: {problem}", Exit.APPLY)
@@ -50,7 +50,7 @@ def mailing(bench: Bench) -> Callable[[Tally], None]:
             shutil.rmtree(paths.cache / "prep" / paths.clone_id, ignore_errors=True)
             tally.note = ", ".join(topics)
             if not topics:
-                tally.bad("submit/ has no topic")
+                tally.bad("no topic has a letter")
 
     return work
 
@@ -61,10 +61,10 @@ def there_and_back(paths: Paths, topic: str, ui: Ui) -> list[str]:
     Returns a line for each way and version: what is wrong, "" if nothing.
     """
     source = ensure_source(paths, load_pin(paths.repo / "pin.toml"), ui)
-    text = (paths.repo / "submit" / topic / "topic.toml").read_text(encoding="utf-8")
+    letter = mail_folder(paths.repo, topic) / "topic.toml"
+    text = letter.read_text(encoding="utf-8")
     if "[changes]" not in text:
-        write_atomic(paths.repo / "submit" / topic / "topic.toml",
-                     f'{text}\n[changes]\n2 = ["Edit a patch"]\n')  # fmt: skip
+        write_atomic(letter, f'{text}\n[changes]\n2 = ["Edit a patch"]\n')
     problems = []
     seen = []
     for version in (1, 2):

@@ -16,12 +16,12 @@ from harness.pipeline.run import host_facts
 from harness.source.gitrepo import git
 
 # Text for people, and what summaries are written to: no result depends on it.
-_PROSE = (":(exclude)docs", ":(exclude)README.md", ":(exclude,glob)submit/*/v*/*.mbox",
-          ":(exclude,glob)submit/*/state.json")  # fmt: skip
+_PROSE = (":(exclude)docs", ":(exclude)README.md", ":(exclude,glob)patches/*/mail/v*/*.mbox",
+          ":(exclude,glob)patches/*/mail/state.json")  # fmt: skip
 # What is under test.  The harness is the instrument.
 _COMMITTED = Path("docs/results/ci-full.json")
 _SERIES = ("patches", "kconfig", "selftests", "benchmarks", "pin.toml",
-           ":(exclude,glob)patches/*.toml")  # fmt: skip
+           ":(exclude,glob)patches/*.toml", ":(exclude,glob)patches/*/mail/**")  # fmt: skip
 
 
 def state_of(paths: Paths, *pathspecs: str) -> str:

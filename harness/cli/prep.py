@@ -12,11 +12,11 @@ from harness.core.errors import Exit, KseriesError
 
 DESCRIPTION = """\
 Make version N of a topic as mails in DIR, with b4: a cover letter from
-submit/TOPIC/topic.toml, recipients from the tree's get_maintainer.pl, the
+patches/TOPIC/mail/topic.toml, recipients from the tree's get_maintainer.pl, the
 topic's selftests as the last patches, what is new since the version before
 with a range-diff.  More than 15 patches become parts, one for each subsystem.
 The mails are applied to a clean base before they are written: they must give
-the quilt's trees.  submit/TOPIC/ keeps the change-ids and each version;
+the quilt's trees.  patches/TOPIC/mail/ keeps the change-ids and each version;
 commit it.  Nothing is sent: the command that would is printed.
 
 Mails are drafts, and say so, unless --final is given.  That takes --base, a
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         lines += ["nothing was sent; this would, part by part:", *commands]
     else:
         lines.append("these are drafts: read them, then --base, --signoff and --final")
-    lines.append(f"keep submit/{args.topic}: git add submit/{args.topic}")
+    lines.append(f"keep what was made: git add patches/{args.topic}/mail")
     data = {
         "topic": args.topic,
         "version": request.version,

@@ -68,9 +68,6 @@ def read_ledger(repo: Path, series: Series) -> list[Row]:
             stated = {**topics.get(entry.topic, {}), **patches.get(entry.file, {})}
             subject = parse_patch(series.text(entry.file)).subject
             rows.append(Row(entry.file, subject, _cells(entry.file, stated)))
-        known = {entry.topic for entry in series.entries} | set(series.files)
-        if strange := sorted((set(topics) | set(patches)) - known):
-            raise ValueError(f"the series has no {', '.join(strange)}")
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise KseriesError(
             Exit.LINT,
@@ -84,8 +81,8 @@ def read_ledger(repo: Path, series: Series) -> list[Row]:
 def lint_ledger(repo: Path, series: Series) -> list[Finding]:
     """Return what is missing or untrue in the ledger, and whether its page is old."""
     rows = read_ledger(repo, series)
+    findings = _strange(repo, series)
     added = _added(series)
-    findings = []
     for row in rows:
         for column in COLUMNS:
             for what in _problems(repo, series, row, column, added.get(row.topic, frozenset())):
@@ -124,6 +121,19 @@ def ledger_text(rows: list[Row]) -> str:
     lines += ["", "Where there is none:", ""] if reasons else []
     lines += [f"{number}. {reason}" for reason, number in reasons.items()]
     return "\n".join(lines) + "\n"
+
+
+def _strange(repo: Path, series: Series) -> list[Finding]:
+    """Return a finding for each entry about a topic or patch that the series does not have."""
+    path = repo / "patches" / FILE
+    data = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stated = [*data.get("topic", {}), *data.get("patch", {})]
+    known = {entry.topic for entry in series.entries} | set(series.files)
+    return [
+        Finding(f"patches/{FILE}", f"the series has no {name}", "remove its entry", "ledger")
+        for name in stated
+        if name not in known
+    ]
 
 
 def _shown(column: str, entry: str) -> str:

@@ -40,7 +40,7 @@ from harness.submit.mails import Mail, check_mails, read_mails
 from harness.submit.parts import Part, plan_parts
 from harness.submit.record import History, Version
 from harness.submit.selftest import selftest_commit
-from harness.submit.topic import FOLDER, Topic, load_topic
+from harness.submit.topic import Topic, load_topic, mail_folder
 
 MARK = "prep.json"
 _Texts = list[tuple[str, str]]
@@ -93,14 +93,14 @@ class _Bench:
 def prep(paths: Paths, ui: Ui, request: Request) -> list[Prepared]:
     """Write the mails of a version into request.out; see the module's first lines."""
     topic = load_topic(paths.repo, request.topic)
-    history = History.load(paths.repo / FOLDER / request.topic)
+    history = History.load(mail_folder(paths.repo, request.topic))
     history.check(request.version)
     missing = [n for n in range(2, request.version + 1) if not topic.changes.get(n)]
     if missing:
         raise KseriesError(
             Exit.USAGE,
             f"nobody has written what is new in v{missing[0]}",
-            where=f"{FOLDER}/{topic.name}/topic.toml",
+            where=f"patches/{topic.name}/mail/topic.toml",
             hint=f'[changes], then {missing[0]} = ["..."]',
         )
     _refuse_to_overwrite(request.out)
@@ -266,7 +266,7 @@ def _render(name: str, bench: _Bench, part: Part, **more: object) -> str:
     after = [
         (
             load_topic(bench.paths.repo, name).title,
-            ", ".join(History.load(bench.paths.repo / FOLDER / name).change_ids.values()),
+            ", ".join(History.load(mail_folder(bench.paths.repo, name)).change_ids.values()),
         )
         for name in bench.topic.after
     ]

@@ -1,4 +1,4 @@
-"""submit/<topic>/: change-ids, and each version as it was prepared.
+"""patches/<topic>/mail/: change-ids, and each version as it was prepared.
 
 v<N>/<part>.mbox holds the patches of a version as plain patch files, so that
 any clone, also one without history, can make the range-diff to the next one.
@@ -37,7 +37,7 @@ class Version:
 
 @dataclass
 class History:
-    """What submit/<topic>/ holds."""
+    """What patches/<topic>/mail/ holds."""
 
     folder: Path
     change_ids: dict[str, str] = field(default_factory=dict)

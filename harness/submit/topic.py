@@ -1,4 +1,4 @@
-"""submit/<topic>/topic.toml: what a person writes about a series that is mailed.
+"""patches/<topic>/mail/topic.toml: what a person writes about a series that is mailed.
 
 title = "memcg: freeze throttled tasks at once"
 why = "..."               # paragraphs of the cover letter
@@ -25,7 +25,6 @@ from typing import Any
 
 from harness.core.errors import Exit, KseriesError
 
-FOLDER = "submit"
 FILE = "topic.toml"
 _KNOWN = {"title", "why", "what", "measured", "prefix", "after", "to", "selftest", "changes"}
 
@@ -55,9 +54,14 @@ class Topic:
     changes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
+def mail_folder(repo: Path, name: str) -> Path:
+    """Return where what a topic's mails are made of is kept."""
+    return repo / "patches" / name / "mail"
+
+
 def load_topic(repo: Path, name: str) -> Topic:
-    """Return what submit/<name>/topic.toml says; USAGE when it is missing or wrong."""
-    path = repo / FOLDER / name / FILE
+    """Return what patches/<name>/mail/topic.toml says; USAGE when it is missing or wrong."""
+    path = mail_folder(repo, name) / FILE
     try:
         return parse_topic(name, path.read_text(encoding="utf-8"))
     except FileNotFoundError:

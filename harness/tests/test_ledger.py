@@ -107,12 +107,18 @@ def test_a_page_that_is_not_what_the_table_says(repo: Path) -> None:
     assert [finding.hint for finding in lint_ledger(repo, series(repo))] == ["`kseries ledger`"]
 
 
+@pytest.mark.parametrize("old", ["[topic.t]", "t/b.patch"])
+def test_an_entry_about_nothing(repo: Path, old: str) -> None:
+    text = LEDGER.replace(old, old.replace("t/b", "t/c").replace(".t]", ".u]"))
+    (repo / "patches/ledger.toml").write_text(text)
+    found = [f for f in lint_ledger(repo, series(repo)) if f.where == "patches/ledger.toml"]
+    assert [f.what for f in found] in (["the series has no u"], ["the series has no t/c.patch"])
+
+
 @pytest.mark.parametrize(
     "text",
     [
         LEDGER.replace("page =", "pages ="),
-        LEDGER.replace("[topic.t]", "[topic.u]"),
-        LEDGER.replace("t/b.patch", "t/c.patch"),
         LEDGER.replace("none =", "nothing ="),
         LEDGER.replace('["THING"]', '"THING"'),
         "x = 1",

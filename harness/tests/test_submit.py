@@ -50,6 +50,7 @@ TOPIC = """\
 title = "mm: Spell numbers"
 why = "Digits are hard to read."
 what = "Each patch spells one."
+to = ["A Reader <reader@example.org>"]
 measured = "Read aloud; $HOME and ${cover} stay as they are."
 [[selftest]]
 area = "spelling"
@@ -83,8 +84,8 @@ class Desk:
         for name in ("Makefile", "plan.toml", "mutants/a.patch", "test.sh"):
             (area / name).write_text(f"# {name}\n")
         (area / "test.sh").chmod(0o755)
-        (repo / "submit/t").mkdir(parents=True)
-        (repo / "submit/t/topic.toml").write_text(TOPIC)
+        (repo / "patches/t/mail").mkdir(parents=True)
+        (repo / "patches/t/mail/topic.toml").write_text(TOPIC)
         self.spell("three")
 
     def spell(self, third: str, count: int = 4) -> None:
@@ -144,7 +145,10 @@ def test_round_trip_of_v1_and_of_v2_after_an_edit(desk: Desk) -> None:
         "[PATCH DRAFT 0/5] mm: Spell numbers",
         "[PATCH DRAFT 1/5] mm/mmap: Spell 1",
     ]
-    assert first.mails[0].to == ("A Maintainer <maintainer@example.org>",)
+    assert set(first.mails[0].to) == {
+        "A Maintainer <maintainer@example.org>",
+        "A Reader <reader@example.org>",
+    }
     assert first.mails[0].cc == ("a-list@example.org",)
     cover = first.mails[0].text
     assert "THIS IS A DRAFT" in cover
@@ -179,7 +183,7 @@ def test_versions_follow_one_another(desk: Desk) -> None:
     desk.prep(1)
     with pytest.raises(KseriesError, match="v3 does not follow"):
         desk.prep(3)
-    topic = desk.paths.repo / "submit/t/topic.toml"
+    topic = desk.paths.repo / "patches/t/mail/topic.toml"
     topic.write_text(TOPIC.replace("2 =", "4 ="))
     with pytest.raises(KseriesError, match="what is new in v2"):
         desk.prep(2)
@@ -192,7 +196,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(desk: Desk) -> None:
     with pytest.raises(KseriesError, match="holds something else"):
         desk.prep(1)
     assert (desk.folder / "v1/mine").read_text() == "mine"
-    assert not (desk.paths.repo / "submit/t/state.json").exists()
+    assert not (desk.paths.repo / "patches/t/mail/state.json").exists()
 
 
 @pytest.fixture
@@ -342,8 +346,8 @@ def test_the_topics_of_the_repository() -> None:
     repo = Paths.discover().repo
     series = read_series(repo / "patches")
     topics = {entry.topic for entry in series.entries}
-    for path in repo.glob("submit/*/topic.toml"):
-        topic = parse_topic(path.parent.name, path.read_text())
+    for path in repo.glob("patches/*/mail/topic.toml"):
+        topic = parse_topic(path.parents[1].name, path.read_text())
         assert topic.name in topics
         assert set(topic.after) <= topics
         for item in topic.selftests:
