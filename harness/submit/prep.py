@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,17 +142,19 @@ def verify_base(linux: Path, ref: str, pin: Pin) -> str:
             hint=f"fetch it there: `git -C {linux} fetch <stable kernels> tag {pin.tag}`",
         )  # fmt: skip
     commit = found.stdout.strip()
-    index = Path(git("rev-parse", "--absolute-git-dir", repo=linux).stdout.strip())
-    scratch = index / f"kseries-index-{commit[:12]}"
-    try:
-        env = {"GIT_INDEX_FILE": str(scratch)}
+    # The repository is the user's: index and objects are made elsewhere.
+    with tempfile.TemporaryDirectory(prefix="kseries-base-") as name:
+        env = {
+            "GIT_INDEX_FILE": f"{name}/index",
+            "GIT_OBJECT_DIRECTORY": f"{name}/objects",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects_of(linux)),
+        }
+        (Path(name) / "objects").mkdir()
         git("read-tree", commit, repo=linux, env=env)
         if pin.excluded:
             words = ("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--sparse")
             git(*words, "--", *pin.excluded, repo=linux, env=env)
         tree = git("write-tree", repo=linux, env=env).stdout.strip()
-    finally:
-        scratch.unlink(missing_ok=True)
     if tree != pin.tree:
         raise KseriesError(
             Exit.PIN,
@@ -163,14 +166,27 @@ def verify_base(linux: Path, ref: str, pin: Pin) -> str:
     return commit
 
 
+def objects_of(repository: Path) -> Path:
+    """Return the object folder of a git repository, bare or not."""
+    words = ("rev-parse", "--path-format=absolute", "--git-path", "objects")
+    return Path(git(*words, repo=repository).stdout.strip())
+
+
 def _lay_out(paths: Paths, ui: Ui, request: Request, history: History, source: Source) -> _Bench:
     topic = load_topic(paths.repo, request.topic)
     base, objects, base_commit = source.base_commit, [source.git / "objects"], ""
     if request.base:
         linux = request.linux or paths.worktree
         base = base_commit = verify_base(linux, request.base, source.pin)
-        place = git("rev-parse", "--path-format=absolute", "--git-path", "objects", repo=linux)
-        objects.append(Path(place.stdout.strip()))
+        if base == source.base_commit:
+            raise KseriesError(
+                Exit.USAGE,
+                f"{request.base} is the commit that the harness makes of the release's files: "
+                "nobody else has it",
+                where=str(linux),
+                hint=f"--linux names a clone of the stable kernels, --base its {source.pin.tag}",
+            )
+        objects.append(objects_of(linux))
     folder = paths.cache / "prep" / paths.clone_id / topic.name
     work = make_repository(folder, objects, base, source.pin)
     configure(work, request.signer or _identity())

@@ -246,6 +246,8 @@ def test_a_base_that_is_not_the_pinned_kernel(desk: Desk, linux: Path) -> None:
     with pytest.raises(KseriesError) as caught:
         desk.prep(1, base="HEAD", linux=linux)
     assert caught.value.code == Exit.PIN
+    with pytest.raises(KseriesError, match="nobody else has it"):
+        desk.prep(1, base=desk.source.base_commit, linux=desk.source.git)
     with pytest.raises(KseriesError) as caught:
         desk.prep(1, base="v9.9", linux=linux)
     assert caught.value.code == Exit.USAGE
