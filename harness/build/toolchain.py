@@ -17,6 +17,7 @@ from harness.core.record import hash_json
 
 # Older clangs lose the kptr tags of BPF objects.
 CLANG_MIN = 16
+_REMOTE = ("CCACHE_REMOTE_STORAGE", "CCACHE_REMOTE_ONLY", "CCACHE_RESHARE")
 _FOREIGN = ("KBUILD_", "KCONFIG_", "CCACHE_", "MAKE", "CONFIG_", "KSFT_", "LLVM", "LC_")
 _FOREIGN_NAMES = frozenset(
     {"ARCH", "SRCARCH", "CC", "LD", "HOSTCC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "CLANG"}
@@ -135,9 +136,10 @@ def build_env(paths: Paths) -> dict[str, str]:
         CCACHE_NOHASHDIR="1",
         CCACHE_MAXSIZE=os.environ.get("CCACHE_MAXSIZE", "10G"),
     )
-    # CCACHE_RECACHE=1 measures a cold build; CCACHE_DISABLE=1 goes without.
-    for name in ("CCACHE_RECACHE", "CCACHE_DISABLE"):
-        if name in os.environ:
+    # CCACHE_RECACHE=1 measures a cold build; CCACHE_DISABLE=1 goes without; the
+    # remote storage is what several machines share.  Empty is unset, as a CI has it.
+    for name in ("CCACHE_RECACHE", "CCACHE_DISABLE", *_REMOTE):
+        if os.environ.get(name):
             env[name] = os.environ[name]
     return env
 

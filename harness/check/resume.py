@@ -17,10 +17,12 @@ from harness.series.series import overlays
 from harness.source.gitrepo import git
 
 # Text for people, and what summaries are written to: no result depends on it.
-_PROSE = (":(exclude)docs", ":(exclude)README.md")
+_PROSE = (":(exclude)docs", ":(exclude)README.md", ":(exclude,glob)patches/*/mail/v*/*.mbox",
+          ":(exclude,glob)patches/*/mail/state.json")  # fmt: skip
 # What is under test.  The harness is the instrument.
 _COMMITTED = Path("docs/results/ci-full.json")
-_SERIES = ("patches", "kconfig", "selftests", "benchmarks")
+_SERIES = ("patches", "kconfig", "selftests", "benchmarks", "pin.toml",
+           ":(exclude,glob)patches/*.toml", ":(exclude,glob)patches/*/mail/**")  # fmt: skip
 
 
 def state_of(paths: Paths, *pathspecs: str) -> str:
@@ -126,6 +128,25 @@ class Ledger:
     def write_beside(self, summary: Path) -> None:
         """Write the ledger beside a summary: clones resume from the one in docs/results/."""
         write_atomic(summary.with_suffix(".json"), _text(self.kept.values()))
+
+    def gather(self, files: Sequence[Path], whole: Sequence[Station]) -> None:
+        """Take over what several machines have found; the worst result of a station counts.
+
+        A station of `whole` that none of them ended is kept as a failure.
+        """
+        for file in files:
+            for name, result in self.stored(file).items():
+                known = self.kept.get(name)
+                if known is None or (known.ok and not result.ok):
+                    self.kept[name] = result
+        for station in whole:
+            if station.name not in self.kept:
+                tally = Tally()
+                tally.bad(f"{station.name}: no machine has a result of it")
+                self.kept[station.name] = StationResult(
+                    station.name, "skipped", tally, 0.0, "no machine has a result of it"
+                )
+        write_atomic(self.file, _text(self.kept.values()))
 
     def results(self, stations: Sequence[Station]) -> list[StationResult]:
         """Return what is known of the stations, in their order."""

@@ -13,6 +13,7 @@ from harness.build.arms import prepare as verified_series
 from harness.build.each import build_each
 from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
+from harness.check.mailing import mailing
 from harness.check.mutants import (
     areas_with_mutants,
     controls,
@@ -67,6 +68,13 @@ def slow_stations(bench: Bench) -> list[Station]:
             GUEST,
             slow_trials,
             trials(bench, "full"),
+        ),
+        Station(
+            "mails",
+            "each topic as mails gives the quilt's trees, also after an edit",
+            ("git", "compiler"),
+            240,
+            mailing(bench),
         ),
         Station("topic", "a new topic without an edit in harness/", GUEST, 900, _topic(bench)),
         Station(

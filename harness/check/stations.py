@@ -68,6 +68,14 @@ def fast_stations(bench: Bench) -> list[Station]:
         Station("unit", "the harness without guests or compilers", (), 60, _unit(bench)),
         Station("source", "the pinned kernel, verified and patched", ("git",), 120, _tree(bench)),
         Station(
+            "patches",
+            "checkpatch, messages, licences, maintainers, shared numbers: kseries lint",
+            ("git", "compiler"),
+            150,
+            _patches(bench),
+            after=("source",),
+        ),
+        Station(
             "kernels",
             "base and patched build, and the series adds no warning",
             ("git", "xz", "compiler", "btf"),
@@ -177,6 +185,24 @@ def _tree(bench: Bench) -> Callable[[Tally], None]:
         tally.good(1 + len(applied.patches))  # the pin, and each patch that applies
         # Every refusal of the pin on real input, and the lossless quilt.
         _pytest(bench, tally, "real_tarball")
+
+    return work
+
+
+def _patches(bench: Bench) -> Callable[[Tally], None]:
+    """Lint what `form` could not while the kernel was not in the cache."""
+
+    def work(tally: Tally) -> None:
+        from harness.lint.run import lint
+
+        done = lint(bench.context.paths, bench.context.ui)
+        for finding in done.findings:
+            tally.bad(f"{finding.where}: {finding.what} [{finding.rule}]", Exit.LINT)
+        for text in done.skipped:
+            tally.bad(f"not checked: {text}", Exit.LINT)
+        if not done.findings and not done.skipped:
+            tally.good(len(done.series.entries))
+        tally.note = f"{done.excused} findings excused in patches/exceptions.toml"
 
     return work
 

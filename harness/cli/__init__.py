@@ -24,7 +24,9 @@ VERBS: dict[str, str] = {
     "tree": "get the pinned kernel with the series applied, and print where",
     "rebase": "carry the series to another kernel, with a report on each patch",
     "refresh": "write edited commits of the worktree back into patches/",
-    "lint": "check the form of patches/ and kconfig/",
+    "lint": "check patches/ and kconfig/ as a list and its checkers would",
+    "ledger": "write what each patch is switched, tested, measured and described by",
+    "prep": "make mails of a topic for the lists, version by version; sends nothing",
     "config": "make and explain a kernel configuration",
     "build": "build the base and the patched kernel",
     "boot": "boot a kernel on an emulated topology and run a command",
@@ -33,6 +35,7 @@ VERBS: dict[str, str] = {
     "bench": "run benchmarks, base against patched and rivals",
     "report": "make the report, JUnit and TAP of a stored run",
     "compare": "show what changed between two stored runs",
+    "export": "a stored run for KernelCI, or as a job for a LAVA lab",
     "ci": "the lanes a CI runs; --full adds the slow ones",
     "clean": "free disk: old builds, results, downloads",
 }

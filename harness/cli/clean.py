@@ -112,6 +112,7 @@ def collect(context: Context) -> list[Item]:
     kept = " ".join(p.read_text(errors="replace") for p in (paths.repo / "docs").rglob("*.md"))
     places = [(paths.builds, "build"), (paths.cache / "selftests", "selftests"),
               (paths.cache / "programs", "benchmark programs"), (paths.git, "source"),
+              (paths.cache / "checkers", "checkers"), (paths.cache / "prep", "mail branches"),
               (paths.downloads, "download"), (paths.out, "results")]  # fmt: skip
     borrowed = lent_objects(paths.cache / "trees")
     items = []

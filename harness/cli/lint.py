@@ -1,4 +1,4 @@
-"""kseries lint: the form of patches/ and kconfig/."""
+"""kseries lint: what a list, its maintainers and its checkers would say of the series."""
 
 from __future__ import annotations
 
@@ -6,58 +6,56 @@ import argparse
 
 from harness.core.context import Context, Outcome
 from harness.core.errors import Exit
-from harness.series.lint import lint_canonical, lint_fragments, lint_patches
-from harness.series.overlay import stale
-from harness.series.series import overlays
-from harness.source.pin import load_pin
-from harness.source.store import open_source
+from harness.lint.run import lint
 
 DESCRIPTION = """\
-Check the form of what is kept in patches/ and kconfig/: `series` and the
-folder agree; each patch is in the form that `kseries refresh` writes, has the
-series' identity, a subject `subsystem: Do this`, a body, and no
-Signed-off-by; each kconfig fragment has one symbol a line and a reason above.
-Nothing is fetched: without the kernel in the cache the comparison with the
-canonical export is left out, and said to be.
+Check what is kept in patches/ and kconfig/.
 
+Form: `series` and the folder agree; each patch is as `kseries refresh` writes
+it, has the series' identity, a subject `subsystem: Do this`, a body, and no
+Signed-off-by; notes for reviewers are below ---; an Assisted-by is well
+formed; a kconfig fragment has one symbol a line and a reason above.
+On the kernel: checkpatch.pl --strict; kernel-doc of touched files; a licence
+and an entry of MAINTAINERS for each new file; no path that the pin leaves out;
+the shared numbers of patches/numbers.toml are free; a message names no file
+and no function that is not there, and its subject what the patch touches.
+
+patches/exceptions.toml holds the findings that are as they should be, with
+the reason of each; one that excuses nothing is a finding.
 Series on other pins (patches/on/) are checked for form, too, and it is said
-where patches/ has gone on without them; --pin compares one with its kernel."""
+where patches/ has gone on without them; --pin checks one on its kernel.
+Nothing is fetched: what needs the kernel is left out without it, and said to
+be (with --strict that is a failure)."""
 EXAMPLE = """\
   kseries lint
-  kseries lint --json"""
+  kseries lint --strict --json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options: it has none."""
+    """Add the verb's options."""
+    parser.add_argument("--strict", action="store_true", help="fail when a rule was left out")
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     """Check, and list what was found."""
-    paths = context.paths
-    series, findings = lint_patches(paths.overlay or paths.patches, paths.overlay and paths.patches)
-    findings += lint_fragments(paths.repo / "kconfig")
-    behind: list[str] = []
-    if paths.overlay is None:
-        for folder in overlays(paths.patches):
-            findings += lint_patches(folder, paths.patches)[1]
-        if not findings:
-            behind = [text for folder in overlays(paths.patches) for text in stale(series, folder)]
-    source = open_source(paths, load_pin(paths.pin_file))
-    skipped = []
-    if source is None:
-        skipped.append("canonical export: the kernel is not in the cache (`kseries tree` gets it)")
-    elif any(finding.where.startswith("patches/") for finding in findings):
-        skipped.append("canonical export: the findings in patches/ come first")
-    else:
-        findings += lint_canonical(paths, source, series, context.ui)
+    done = lint(context.paths, context.ui)
     lines = []
-    for finding in findings:
-        lines += [f"{finding.where}: {finding.what}", f"  next: {finding.hint}"]
-    lines += [f"not checked: {text}" for text in skipped]
-    lines += [f"behind: {text} (`kseries rebase --onto` brings it there)" for text in behind]
-    lines.append(f"{len(series.entries)} patches, {len(findings)} findings")
+    for finding in done.findings:
+        lines += [f"{finding.where}: {finding.what} [{finding.rule}]", f"  next: {finding.hint}"]
+    lines += [f"not checked: {text}" for text in done.skipped]
+    lines += [f"behind: {text} (`kseries rebase --onto` brings it there)" for text in done.behind]
+    lines.append(
+        f"{len(done.series.entries)} patches, {len(done.findings)} findings, "
+        f"{done.excused} excused by patches/exceptions.toml"
+    )
+    bad = bool(done.findings) or (args.strict and bool(done.skipped))
     return Outcome(
-        Exit.LINT if findings else Exit.OK,
-        {"findings": [vars(finding) for finding in findings], "skipped": skipped, "behind": behind},
+        Exit.LINT if bad else Exit.OK,
+        {
+            "findings": [vars(finding) for finding in done.findings],
+            "skipped": list(done.skipped),
+            "excused": done.excused,
+            "behind": list(done.behind),
+        },
         "\n".join(lines),
     )

@@ -6,8 +6,9 @@ import datetime
 import time
 from collections.abc import Sequence
 
-from harness.build.selftests import build_selftests
+from harness.build.selftests import Install, build_selftests
 from harness.build.tools import build_tools
+from harness.core.context import Context
 from harness.guest.allow import load_allow
 from harness.guest.topology import Topology
 from harness.kselftest.areas import read_own, read_upstream
@@ -38,19 +39,17 @@ def guests_for(plan: Plan) -> int:
     return GUESTS_AT_ONCE if all(test.own for test in plan.tests) else 1
 
 
-def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
-    """Build the selected selftests, and return what to run.
+def install_tests(context: Context, prepared: Prepared, selection: Selection) -> Install:
+    """Build the selected selftests and return where they are installed.
 
     They are built from the base if there is one, but for the areas that ask
     for the patched tree.
     """
-    paths = run.context.paths
+    paths = context.paths
     kernel = prepared.base or prepared.patched
     assert kernel is not None
-    areas = (*read_own(paths.repo), *read_upstream())
-    chosen = chosen_areas(areas, selection)
-    start = time.monotonic()
-    install = build_selftests(
+    chosen = chosen_areas((*read_own(paths.repo), *read_upstream()), selection)
+    return build_selftests(
         paths,
         kernel,
         own=paths.repo / "selftests",
@@ -58,8 +57,16 @@ def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan
         patched=prepared.patched,
         patched_areas=[area.name for area in chosen if area.own and area.tree == "patched"],
         upstream=list(dict.fromkeys(area.collection for area in chosen if not area.own)),
-        ui=run.context.ui,
+        ui=context.ui,
     )
+
+
+def plan_tests(run: RunFolder, prepared: Prepared, selection: Selection) -> Plan:
+    """Build the selected selftests (see install_tests), and return what to run."""
+    paths = run.context.paths
+    areas = (*read_own(paths.repo), *read_upstream())
+    start = time.monotonic()
+    install = install_tests(run.context, prepared, selection)
     run.stage("build selftests", start)
     plan = make_plan(areas, install, selection)
     if not selection.scheduler:

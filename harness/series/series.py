@@ -37,11 +37,15 @@ _FILE = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9._-]*\.patch")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: where (a file, perhaps with :line), what, what to do."""
+    """One thing that is wrong: where (a file, perhaps with :line), what, what to do.
+
+    rule: the name by which patches/exceptions.toml can excuse it.
+    """
 
     where: str
     what: str
     hint: str
+    rule: str = "form"
 
 
 @dataclass(frozen=True)

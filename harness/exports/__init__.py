@@ -1,0 +1,1 @@
+"""A stored run in the forms that others read: KernelCI's, and a lab's."""

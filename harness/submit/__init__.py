@@ -1,0 +1,1 @@
+"""From the quilt to mails: parts, covers, recipients, versions.  Nothing here sends."""
