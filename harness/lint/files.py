@@ -31,7 +31,7 @@ def excluded_paths(ground: Ground) -> list[Finding]:
         )
         for laid in ground.patches
         for item in laid.files
-        if pin.excludes(item.path)
+        if pin.excluding(item.path)
     ]
 
 
