@@ -14,13 +14,7 @@ from harness.build.each import build_each
 from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
 from harness.check.mailing import mailing
-from harness.check.mutants import (
-    areas_with_mutants,
-    controls,
-    load_mutants,
-    mutated_tree,
-    read_mutant,
-)
+from harness.check.mutants import controls
 from harness.check.station import Station, Tally
 from harness.check.stations import GUEST, Bench, cases_of_failed, trials
 from harness.check.trials import copied_repository, load_trials, run_in_copy
@@ -33,6 +27,7 @@ from harness.pipeline.evidence import add_figures, add_tests
 from harness.pipeline.prepare import prepare
 from harness.pipeline.run import start_run
 from harness.results.outputs import write_outputs
+from harness.series.mutants import areas_with_mutants, load_mutants, mutated_tree, read_mutant
 from harness.series.series import load_series
 from harness.series.tree import apply_texts
 
