@@ -116,7 +116,7 @@ def _each(bench: Bench) -> Callable[[Tally], None]:
         prefixes = build_each(
             context.paths,
             context.ui,
-            visit=lambda patch, kernel: _boots(bench, kernel, patch.file, tally),
+            visit=lambda stop: _boots(bench, stop.kernel(), stop.patch.file, tally),
         )
         for prefix in prefixes:
             if prefix.fresh:

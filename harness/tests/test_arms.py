@@ -95,6 +95,7 @@ def series(context: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple
         monkeypatch.setattr(module, "touched_paths", lambda *_: touched)
     monkeypatch.setattr(arms, "build_kernel", build)
     monkeypatch.setattr(arms, "workshop", workshop)
+    monkeypatch.setattr(arms, "detect_toolchain", lambda: SimpleNamespace(id="gcc 12"))
     return warnings
 
 
@@ -148,14 +149,35 @@ def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[st
 def test_every_prefix_is_built_and_shown(
     context: Context, series: dict[str, tuple[str, ...]]
 ) -> None:
-    seen: list[tuple[str, str]] = []
+    seen: list[tuple[int, str, str]] = []
     found = each.build_each(
         context.paths,
         context.ui,
-        visit=lambda patch, kernel: seen.append((patch.file, kernel.tree)),
+        visit=lambda stop: seen.append((stop.number, stop.patch.file, stop.kernel().tree)),
     )
     assert [(p.patch, p.fresh) for p in found] == [("x/one.patch", ()), ("x/two.patch", (NEW,))]
-    assert seen == [("x/one.patch", "t1"), ("x/two.patch", "t2")]
+    assert seen == [(1, "x/one.patch", "t1"), (2, "x/two.patch", "t2")]
+
+
+def test_what_a_prefix_has_shown_is_kept(
+    context: Context, series: dict[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del series["t2"]
+    with pytest.raises(KseriesError):
+        each.build_each(context.paths, context.ui)
+    # The next run builds what is left, and says the same of all.
+    series.update({"t1": ("another: warning: said by a second build",), "t2": (OLD, NEW)})
+    found = each.build_each(context.paths, context.ui)
+    assert [p.fresh for p in found] == [(), (NEW,)]
+    series.clear()
+    series["base"] = (OLD,)
+    assert each.build_each(context.paths, context.ui) == found
+    with pytest.raises(KseriesError, match="does not build"):
+        each.build_each(context.paths, context.ui, visit=lambda stop: stop.kernel())
+    # Another compiler has shown nothing yet.
+    monkeypatch.setattr(arms, "detect_toolchain", lambda: SimpleNamespace(id="gcc 14"))
+    with pytest.raises(KseriesError, match="does not build"):
+        each.build_each(context.paths, context.ui)
 
 
 def test_a_prefix_only_says_what_is_compiled_for_it(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.workshop import move_source
+from harness.build.workshop import move_source, renew
 from harness.source.gitrepo import git
 
 
@@ -59,3 +59,19 @@ def test_an_interrupted_move_is_finished_by_the_next(store: Path, tmp_path: Path
     assert [(src / n).read_text() for n in "ab"] == ["1", "1"]
     move_source(store, two, src, index)
     assert [(src / n).read_text() for n in "ab"] == ["2", "1"]
+
+
+def test_what_a_patch_changes_is_compiled_although_the_tree_before_had_it(
+    store: Path, tmp_path: Path
+) -> None:
+    src, index = tmp_path / "w/src", tmp_path / "w/index"
+    one = _tree(store, tmp_path, {"same": "s", "own": "o"})
+    move_source(store, one, src, index)
+    old = 1_000_000_000
+    for name in ("same", "own"):
+        os.utime(src / name, (old, old))
+    renew(src, ["own", "removed/by/the/patch"])
+    move_source(store, one, src, index)
+    assert (src / "same").stat().st_mtime == old
+    assert (src / "own").stat().st_mtime > old
+    assert not (src / "removed").exists()
