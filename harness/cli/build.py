@@ -112,6 +112,10 @@ def _each(args: argparse.Namespace, context: Context) -> Outcome:
     except KseriesError as error:
         if tests:  # what the prefixes before it have shown is not lost
             error.details["boots"] = [_boot_data(boot) for boot in boots]
+            error.code = worst([*(boot.code for boot in boots), error.code])
+            for bad in (boot for boot in boots if boot.code):
+                error.what += f"\n    before that, {bad.patch}: {bad.line}"
+                error.what += f"\n        console: {bad.console}"
         raise
     done = {boot.patch: boot for boot in boots}
     lines, rows = [], []

@@ -265,6 +265,12 @@ def test_a_build_break_tells_what_the_prefixes_before_it_showed(world: World) ->
         ("x/one.patch", 0),
         ("x/two.patch", 0),
     ]
+    (world.paths.repo / "selftests/alpha/test_alpha.c").write_text("int more;\n")
+    world.plays["t2"] = {TESTS["alpha"]: PANIC}
+    with pytest.raises(KseriesError, match=r"before that, x/two\.patch: exit 5") as caught:
+        build_verb.run(_args("--each", "--boot"), world.context)
+    assert caught.value.code is Exit.DIED
+    assert "does not build" in str(caught.value)
 
 
 def test_selftests_that_do_not_build_name_the_prefix(
