@@ -7,8 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.build.kernel import Kernel, build_kernel, check_warnings
+from harness.build.fragments import find_set
+from harness.build.kconfig import request_hash
+from harness.build.kernel import Kernel, build_inputs, build_kernel, check_warnings
 from harness.build.selftests import area_configs
+from harness.build.toolchain import detect_toolchain
 from harness.build.workshop import KernelOf, Touched, workshop
 from harness.core.paths import Paths
 from harness.core.ui import Ui
@@ -99,6 +102,12 @@ class Builder:
     def kconfig(self) -> Path:
         """The folder of config sets."""
         return self.paths.repo / "kconfig"
+
+    def inputs(self, tree: str) -> dict[str, str]:
+        """Return what the kernel of a tree is made from, by hash; nothing is built."""
+        chosen = find_set(self.kconfig, self.config_set)
+        config = request_hash(chosen, root=self.paths.repo, extra=self.extra)
+        return build_inputs(tree, config, detect_toolchain())
 
     def base(self, applied: Applied) -> Kernel:
         """Return the kernel without the series, of which a fragment may ask symbols."""

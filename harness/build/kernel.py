@@ -67,6 +67,11 @@ class Kernel:
     toolchain: dict[str, str]
 
 
+def build_inputs(tree: str, config_hash: str, toolchain: Toolchain) -> dict[str, str]:
+    """Return what a kernel is made from, by hash: its key in records."""
+    return {"tree": tree, "config": config_hash, "compiler": toolchain.id}
+
+
 def build_kernel(
     paths: Paths,
     store_git: Path,
@@ -91,7 +96,7 @@ def build_kernel(
     toolchain = detect_toolchain()
     chosen = find_set(kconfig_dir, config_set)
     config_hash = request_hash(chosen, root=paths.repo, extra=extra_config)
-    inputs = {"tree": tree, "config": config_hash, "compiler": toolchain.id}
+    inputs = build_inputs(tree, config_hash, toolchain)
     key = record_key("build", inputs)
     folder = paths.builds / key
     with locked(paths.cache / "locks" / f"build-{key}.lock", on_wait=ui.line):

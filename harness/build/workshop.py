@@ -8,6 +8,7 @@ kernels that figures and verdicts come from never share a folder this way.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from harness.build.toolchain import default_jobs, detect_toolchain
 from harness.core.lock import locked
 from harness.core.paths import Paths
 from harness.core.proc import run
-from harness.core.record import record_key
+from harness.core.record import hash_json, record_key
 from harness.core.ui import Ui
 from harness.source.gitrepo import GIT, clean_env
 
@@ -50,7 +51,8 @@ def workshop(
     store_git: bare repository that has the trees; extra_config: `config`
     files of own selftests; jobs: compilers at once (None: the CPUs); later:
     symbols that a tree may be without.  A kernel knows the warnings of what
-    was compiled for it.  One process at a time works here.
+    was compiled for it, which are all of the files of `touched`.  One process
+    at a time works here.
     """
     toolchain = detect_toolchain()
     config_hash = request_hash(
@@ -63,14 +65,29 @@ def workshop(
         number = jobs or default_jobs()
         job = KernelJob(paths, folder, tree, config_set, toolchain, ui, number, later)
         stamp = folder / "tree"
-        if not stamp.exists() or stamp.read_text() != tree:
+        names = [name for _, own in touched for name in own]
+        wanted = hash_json([tree, names])
+        other = not stamp.exists() or stamp.read_text() != wanted
+        if other:
             job.log.unlink(missing_ok=True)  # the warnings of another tree
         move_source(store_git, tree, job.src, folder / "index")
-        stamp.write_text(tree)
+        if other:
+            # The tree before may have had the same files: make must compile, and
+            # warn of, them all the same.
+            renew(job.src, names)
+        stamp.write_text(wanted)
         return job.make(store_git, kconfig_dir, extra_config, config_hash, touched)
 
     with locked(paths.cache / "locks" / f"{folder.name}.lock", on_wait=ui.line):
         yield kernel
+
+
+def renew(src: Path, names: Sequence[str]) -> None:
+    """Make files below src look edited, for make; names: some may not be there."""
+    for name in names:
+        path = src / name
+        if path.is_file() and not path.is_symlink():
+            os.utime(path)
 
 
 def move_source(store: Path, tree: str, src: Path, index: Path) -> None:

@@ -14,13 +14,8 @@ from harness.build.each import build_each
 from harness.build.hot import TABLE, compare, read_table
 from harness.build.kernel import Kernel
 from harness.check.mailing import mailing
-from harness.check.mutants import (
-    areas_with_mutants,
-    controls,
-    load_mutants,
-    mutated_tree,
-    read_mutant,
-)
+from harness.check.mutants import controls
+from harness.check.prefixes import PrefixTests
 from harness.check.station import Station, Tally
 from harness.check.stations import GUEST, Bench, cases_of_failed, trials
 from harness.check.trials import copied_repository, load_trials, run_in_copy
@@ -33,6 +28,7 @@ from harness.pipeline.evidence import add_figures, add_tests
 from harness.pipeline.prepare import prepare
 from harness.pipeline.run import start_run
 from harness.results.outputs import write_outputs
+from harness.series.mutants import areas_with_mutants, load_mutants, mutated_tree, read_mutant
 from harness.series.series import load_series
 from harness.series.tree import apply_texts
 
@@ -52,6 +48,12 @@ def slow_stations(bench: Bench) -> list[Station]:
             "every prefix builds, boots, warns of nothing; each topic alone",
             3600,
             _each(bench),
+        ),
+        _of_series(
+            "each-boot",
+            "every prefix boots and passes the selftests that exist by then",
+            5400,
+            _each_boot(bench),
         ),
         _of_series("off", "symbols off: hot objects are the base's", 600, _off(bench)),
         _of_series("kasan", "our selftests under KASAN", 1200, _debug(bench, "kasan")),
@@ -121,7 +123,7 @@ def _each(bench: Bench) -> Callable[[Tally], None]:
         prefixes = build_each(
             context.paths,
             context.ui,
-            visit=lambda patch, kernel: _boots(bench, kernel, patch.file, tally),
+            visit=lambda stop: _boots(bench, stop.kernel(), stop.patch.file, tally),
         )
         for prefix in prefixes:
             if prefix.fresh:
@@ -135,6 +137,22 @@ def _each(bench: Bench) -> Callable[[Tally], None]:
                 own = [(e.file, series.text(e.file)) for e in series.entries if e.topic == topic]
                 alone = apply_texts(context.paths, source, own, context.ui)
                 _boots(bench, kernel_of(alone.top_tree), f"{topic}/ alone", tally)
+
+    return work
+
+
+def _each_boot(bench: Bench) -> Callable[[Tally], None]:
+    """Run the selftests of every prefix of the series: `kseries build --each --boot`."""
+
+    def work(tally: Tally) -> None:
+        context = bench.context
+        tests = PrefixTests(context, bench.run_folder)
+        build_each(context.paths, context.ui, visit=tests)  # `each` judges the warnings
+        for boot in tests.boots:
+            tally.good(boot.passed + (boot.code is Exit.OK))
+            tally.skipped += boot.skipped
+            for problem in boot.problems if boot.code else ():
+                tally.bad(f"{boot.patch}: {problem} ({boot.console})", boot.code)
 
     return work
 

@@ -18,7 +18,8 @@ formed; a kconfig fragment has one symbol a line and a reason above.
 On the kernel: checkpatch.pl --strict; kernel-doc of touched files; a licence
 and an entry of MAINTAINERS for each new file; no path that the pin leaves out;
 the shared numbers of patches/numbers.toml are free; a message names no file
-and no function that is not there, and its subject what the patch touches.
+and no function that is not there, and its subject what the patch touches; each
+selftests/*/mutants/*.patch still applies on top of the series.
 
 patches/exceptions.toml holds the findings that are as they should be, with
 the reason of each; one that excuses nothing is a finding.

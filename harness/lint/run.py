@@ -13,6 +13,7 @@ from harness.lint.files import excluded_paths, maintainers, spdx
 from harness.lint.ground import ground_of
 from harness.lint.ledger import lint_ledger
 from harness.lint.message import messages
+from harness.lint.mutants import mutants_apply
 from harness.lint.numbers import globs_of, load_numbers, numbers_free
 from harness.series.lint import lint_canonical, lint_fragments, lint_patches
 from harness.series.overlay import stale
@@ -53,7 +54,7 @@ def lint(paths: Paths, ui: Ui) -> Linted:
         skipped.append(
             "what needs the kernel: it is not in the cache (`kseries tree` gets it), so neither "
             "the canonical export nor checkpatch, kernel-doc, licences, maintainers, shared "
-            "numbers and messages"
+            "numbers, messages and mutants"
         )
     elif any(finding.rule == "form" and _of_series(finding) for finding in findings):
         skipped.append("what needs the patches applied: the findings in their form come first")
@@ -80,6 +81,8 @@ def lint_on_kernel(
         findings = [*excluded_paths(ground), *spdx(ground), *maintainers(ground)]
         findings += numbers_free(ground, numbers)
         findings += messages(ground)
+        if paths.overlay is None:  # mutants are diffs on top of pin.toml's series
+            findings += mutants_apply(paths.repo, source.git, ground.applied.top_tree)
         if not (ground.base / CHECKPATCH).is_file():
             skipped.append(f"checkpatch --strict: this kernel has no {CHECKPATCH}")
         elif not shutil.which("perl"):

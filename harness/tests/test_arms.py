@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.build import arms, each
 from harness.build.kernel import Kernel
 from harness.cli import build as build_verb
 from harness.cli import config as config_verb
@@ -19,46 +17,10 @@ from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
 from harness.core.ui import Ui
 from harness.source.gitrepo import git
-
-pytest.importorskip("harness.series.tree")
-arms = pytest.importorskip("harness.build.arms")
-each = pytest.importorskip("harness.build.each")
+from harness.tests.played_kernels import Patch, kernel, play_builds
 
 OLD = "mm/a.c:1: warning: old"
 NEW = "mm/b.c:2: warning: new"
-
-
-@dataclass(frozen=True)
-class Patch:
-    file: str
-    tree: str
-
-
-def _applied(*patches: Patch) -> Any:
-    top = patches[-1].tree if patches else "base"
-    return SimpleNamespace(base_tree="base", top_tree=top, patches=patches)
-
-
-def _kernel(paths: Paths, tree: str, warnings: tuple[str, ...]) -> Kernel:
-    folder = paths.builds / f"k-{tree}"
-    (folder / "src").mkdir(parents=True, exist_ok=True)
-    return Kernel(
-        key=folder.name,
-        tree=tree,
-        src=folder / "src",
-        build=folder / "build",
-        image=folder / "bzImage",
-        vmlinux=folder / "vmlinux",
-        config=folder / ".config",
-        config_set="prod",
-        config_hash="c",
-        release="6.18.15",
-        warnings=warnings,
-        untaken=(),
-        seconds=1.0,
-        reused=False,
-        toolchain={},
-    )
 
 
 @pytest.fixture
@@ -76,25 +38,8 @@ def context(tmp_path: Path) -> Context:
 def series(context: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
     """Two patches; the returned table says what each tree's build warns of."""
     warnings: dict[str, tuple[str, ...]] = {"base": (OLD,), "t1": (OLD,), "t2": (OLD, NEW)}
-    applied = _applied(Patch("x/one.patch", "t1"), Patch("x/two.patch", "t2"))
-    touched = (("x/one.patch", ("mm/a.c",)), ("x/two.patch", ("mm/b.c",)))
-
-    def build(paths: Paths, _store: Path, tree: str, **_: object) -> Kernel:
-        if tree not in warnings:
-            raise KseriesError(Exit.BUILD, "it does not build", details={"patches": []})
-        return _kernel(paths, tree, warnings[tree])
-
-    source = SimpleNamespace(git=context.paths.git)
-
-    @contextlib.contextmanager
-    def workshop(paths: Paths, store: Path, **_: object) -> Iterator[Any]:
-        yield lambda tree, touched=(): build(paths, store, tree)
-
-    for module in (arms, each):
-        monkeypatch.setattr(module, "prepare", lambda *_: (source, applied))
-        monkeypatch.setattr(module, "touched_paths", lambda *_: touched)
-    monkeypatch.setattr(arms, "build_kernel", build)
-    monkeypatch.setattr(arms, "workshop", workshop)
+    patches = {Patch("x/one.patch", "t1"): ("mm/a.c",), Patch("x/two.patch", "t2"): ("mm/b.c",)}
+    play_builds(monkeypatch, context.paths, warnings, patches)
     return warnings
 
 
@@ -106,7 +51,7 @@ def test_each_patch_knows_the_paths_it_touches(tmp_path: Path) -> None:
         git("add", "-A", repo=tmp_path)
         trees.append(git("write-tree", repo=tmp_path).stdout.strip())
     empty = git("mktree", repo=tmp_path, stdin="").stdout.strip()
-    applied = SimpleNamespace(
+    applied: Any = SimpleNamespace(
         base_tree=empty, patches=(Patch("1.patch", trees[0]), Patch("2.patch", trees[1]))
     )
     assert arms.touched_paths(tmp_path, applied) == (
@@ -122,7 +67,7 @@ def test_the_base_may_be_without_symbols_of_the_series(
 
     def build(paths: Paths, _store: Path, tree: str, *, later: Any, **_: object) -> Kernel:
         asked[tree] = frozenset(later)
-        return _kernel(paths, tree, (OLD,))
+        return kernel(paths, tree, (OLD,))
 
     folder = context.paths.repo / "patches/x"
     folder.mkdir(parents=True)
@@ -140,6 +85,8 @@ def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[st
     assert caught.value.where == "x/two.patch"
     series["t2"] = (OLD,)
     made = arms.build_arms(context.paths, context.ui)
+    assert made.base
+    assert made.patched
     assert made.base.tree == "base"
     assert made.patched.tree == "t2"
     assert arms.build_arms(context.paths, context.ui, base=False).base is None
@@ -148,14 +95,36 @@ def test_a_new_warning_ends_in_four(context: Context, series: dict[str, tuple[st
 def test_every_prefix_is_built_and_shown(
     context: Context, series: dict[str, tuple[str, ...]]
 ) -> None:
-    seen: list[tuple[str, str]] = []
+    seen: list[tuple[int, str, str]] = []
     found = each.build_each(
         context.paths,
         context.ui,
-        visit=lambda patch, kernel: seen.append((patch.file, kernel.tree)),
+        visit=lambda stop: seen.append((stop.number, stop.patch.file, stop.kernel().tree)),
     )
     assert [(p.patch, p.fresh) for p in found] == [("x/one.patch", ()), ("x/two.patch", (NEW,))]
-    assert seen == [("x/one.patch", "t1"), ("x/two.patch", "t2")]
+    assert seen == [(1, "x/one.patch", "t1"), (2, "x/two.patch", "t2")]
+
+
+def test_what_a_prefix_has_shown_is_kept(
+    context: Context, series: dict[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Kernel] = []
+    del series["t2"]
+    with pytest.raises(KseriesError):
+        each.build_each(context.paths, context.ui)
+    # The next run builds what is left, and says the same of all.
+    series.update({"t1": ("another: warning: said by a second build",), "t2": (OLD, NEW)})
+    found = each.build_each(context.paths, context.ui)
+    assert [p.fresh for p in found] == [(), (NEW,)]
+    series.clear()
+    series["base"] = (OLD,)
+    assert each.build_each(context.paths, context.ui) == found
+    with pytest.raises(KseriesError, match="does not build"):
+        each.build_each(context.paths, context.ui, visit=lambda stop: seen.append(stop.kernel()))
+    # Another compiler has shown nothing yet.
+    monkeypatch.setattr(arms, "detect_toolchain", lambda: SimpleNamespace(id="gcc 14"))
+    with pytest.raises(KseriesError, match="does not build"):
+        each.build_each(context.paths, context.ui)
 
 
 def test_a_prefix_only_says_what_is_compiled_for_it(

@@ -11,7 +11,7 @@ import pytest
 from harness.build.kernel import Kernel
 from harness.check import mutants as mutants_module
 from harness.check.choose import chosen
-from harness.check.mutants import Mutant, judge, load_mutants, mutated_tree
+from harness.check.mutants import judge
 from harness.check.resume import Ledger, commit_of, state_of_repository, state_of_series
 from harness.check.slow import slow_stations
 from harness.check.station import Station, StationResult, Tally
@@ -21,6 +21,7 @@ from harness.core.paths import Paths
 from harness.kselftest.plan import Selection
 from harness.pipeline.prepare import Prepared
 from harness.results.model import Status, TestResult
+from harness.series.mutants import Mutant, load_mutants, mutated_tree
 
 
 def nothing(tally: Tally) -> None:
