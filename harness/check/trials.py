@@ -90,11 +90,15 @@ def copied_repository(paths: Paths, overlay: Path | None = None) -> Iterator[Pat
             )
             if (overlay / "patches/series").exists():
                 keep_listed(copy / "patches")
+                # Those of our series would all be findings.
+                for mutants in copy.glob("selftests/*/mutants"):
+                    shutil.rmtree(mutants)
         yield copy
 
 
 def keep_listed(patches: Path) -> None:
     """Remove the patch files that the overlay's series does not list."""
+    shutil.rmtree(patches / "on", ignore_errors=True)  # series on other kernels are of ours
     lines = (patches / "series").read_text(encoding="utf-8").splitlines()
     listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
     for path in sorted(patches.rglob("*.patch")):
