@@ -18,9 +18,10 @@ from harness.core.errors import Exit, KseriesError
 from harness.core.proc import run
 from harness.core.record import Record, hash_files, load_record, save_record
 from harness.core.ui import Ui
-from harness.lint.ground import Ground, Laid, lay_out
+from harness.lint.ground import Ground, Laid
 from harness.series.patchfile import encode
 from harness.series.series import Finding
+from harness.source.gitrepo import checkout_tree
 
 CHECKPATCH = "scripts/checkpatch.pl"
 # It moved out of scripts/ in 6.19.
@@ -115,8 +116,8 @@ def kernel_doc(ground: Ground, ui: Ui) -> list[Finding]:
             tempfile.TemporaryDirectory(prefix="kseries-kdoc-") as folder,
         ):
             base = Path(folder) / "base"
-            lay_out(
-                ground.source.git, ground.applied.base_tree, set(names) & ground.base_names, base
+            checkout_tree(
+                ground.source.git, ground.applied.base_tree, base, set(names) & ground.base_names
             )
             before = _kernel_doc(ground.base / script, base, names)
             after = _kernel_doc(ground.base / script, ground.top, names)

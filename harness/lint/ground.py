@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from harness.lint.diff import FileDiff, file_diffs
 from harness.series.patchfile import PatchFile, parse_patch
 from harness.series.series import Series
 from harness.series.tree import Applied, AppliedPatch, apply_series
-from harness.source.gitrepo import git
+from harness.source.gitrepo import checkout_tree, git
 from harness.source.store import Source
 
 # What checkpatch.pl, kernel-doc and get_maintainer.pl read of a tree, and by
@@ -106,7 +105,7 @@ def ground_of(
     touched = {item.path for laid in patches for item in laid.files} & top_names
     with tempfile.TemporaryDirectory(prefix="kseries-lint-") as name:
         top = Path(name) / "top"
-        lay_out(source.git, applied.top_tree, touched, top)
+        checkout_tree(source.git, applied.top_tree, top, touched)
         yield Ground(
             paths, source, applied, tuple(patches), base_names, top_names, base, top
         )  # fmt: skip
@@ -132,31 +131,5 @@ def base_folder(
     with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             top_level = [name for name in names if "/" not in name]
-            lay_out(source.git, source.tree, [*top_level, *matching(names, globs)], folder)
+            checkout_tree(source.git, source.tree, folder, [*top_level, *matching(names, globs)])
     return folder
-
-
-def lay_out(store: Path, tree: str, names: Iterable[str], dest: Path) -> None:
-    """Write some files of a tree below dest, which must not exist; whole or not at all."""
-    partial = dest.with_name(f".{dest.name}.partial")
-    index = dest.with_name(f".{dest.name}.index")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        env = {"GIT_INDEX_FILE": str(index)}
-        git("read-tree", tree, repo=store, env=env)
-        git(
-            f"--git-dir={store.resolve()}",
-            f"--work-tree={partial.resolve()}",
-            "checkout-index",
-            "--quiet",
-            "-z",
-            "--stdin",
-            repo=store,
-            env=env,
-            stdin="".join(f"{name}\0" for name in sorted(set(names))),
-        )
-        partial.rename(dest)
-    finally:
-        index.unlink(missing_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)

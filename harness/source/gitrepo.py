@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.core.errors import Exit
@@ -68,10 +68,10 @@ def git(
     )
 
 
-def checkout_tree(store: Path, tree: str, dest: Path) -> None:
+def checkout_tree(store: Path, tree: str, dest: Path, names: Iterable[str] | None = None) -> None:
     """Lay a tree of the bare repository out as plain files below dest (no .git).
 
-    dest must not exist; it appears whole or not at all.
+    names: only these files of it; dest must not exist; it appears whole or not at all.
     """
     partial = dest.with_name(f".{dest.name}.partial-{os.getpid()}")
     index = dest.with_name(f".{dest.name}.index-{os.getpid()}")
@@ -84,10 +84,11 @@ def checkout_tree(store: Path, tree: str, dest: Path) -> None:
             f"--git-dir={store.resolve()}",
             f"--work-tree={partial.resolve()}",
             "checkout-index",
-            "--all",
             "--quiet",
+            *(["--all"] if names is None else ["-z", "--stdin"]),
             repo=store,
             env=env,
+            stdin=None if names is None else "".join(f"{n}\0" for n in sorted(set(names))),
         )
         partial.rename(dest)
     finally:
