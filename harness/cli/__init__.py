@@ -40,6 +40,9 @@ VERBS: dict[str, str] = {
     "clean": "free disk: old builds, results, downloads",
 }
 
+# They look at stored runs and the cache, or at the series on pin.toml's kernel alone.
+WITHOUT_PIN = ("ledger", "prep", "report", "compare", "clean")
+
 
 def load_verb(name: str) -> ModuleType:
     """Return the module of a verb: it has DESCRIPTION, EXAMPLE, add_arguments, run."""
@@ -68,12 +71,14 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.add_argument("--json", action="store_true", help="answer in JSON on stdout")
-        sub.add_argument(
-            "--pin",
-            type=Path,
-            metavar="FILE",
-            help="another pin than pin.toml, with the series that was rebased onto it",
-        )
+        sub.set_defaults(pin=None)
+        if name not in WITHOUT_PIN:
+            sub.add_argument(
+                "--pin",
+                type=Path,
+                metavar="FILE",
+                help="another pin than pin.toml, with the series that was rebased onto it",
+            )
         sub.add_argument(
             "--yes", action="store_true", help="install missing host packages (as root or by sudo)"
         )

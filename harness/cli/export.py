@@ -69,16 +69,16 @@ def _kcidb(args: argparse.Namespace, context: Context, results: Results) -> Outc
 def _patches(context: Context, results: Results) -> list[bytes] | None:
     """Return the patch files of the run, None where patches/ has changed since."""
     from harness.series.patchfile import encode
-    from harness.series.series import read_series
+    from harness.series.series import load_series
     from harness.series.tree import apply_series
     from harness.source.pin import load_pin
     from harness.source.store import open_source
 
     paths = context.paths
-    source = open_source(paths, load_pin(paths.repo / "pin.toml"))
+    source = open_source(paths, load_pin(paths.pin_file))
     if source is None:
         return None
-    series = read_series(paths.repo / "patches")
+    series = load_series(paths)
     if apply_series(paths, source, series, context.ui).top_tree != results.run.patched_tree:
         return None
     return [encode(text) for _, text in series.texts()]

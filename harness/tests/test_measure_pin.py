@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import build_parser, tree
+from harness.cli import WITHOUT_PIN, build_parser, tree
 from harness.core.context import Context
 from harness.core.errors import Exit, KseriesError
 from harness.core.paths import Paths
@@ -122,3 +122,12 @@ def test_the_option(tmp_path: Path) -> None:
     own = Paths.discover(pin=repo / "pin.toml")
     assert own == Paths.discover()
     assert own.overlay is None
+
+
+@pytest.mark.parametrize("verb", [*WITHOUT_PIN, "tree", "lint", "export"])
+def test_verbs_have_the_option_that_look_at_it(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser(verb).parse_args([verb, "--help"])
+    assert ("--pin FILE" in capsys.readouterr().out) == (verb not in WITHOUT_PIN)
